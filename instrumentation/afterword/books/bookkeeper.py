@@ -1,0 +1,222 @@
+"""Reads all ledgers of a directory, books the dead, folds them away. Any number may read; one folds at a time.
+
+The order of a scan is what makes it exact without a lock: list and read the ledgers first, look at
+the carried totals last. A ledger folded in between is in those totals by name and is not counted
+again; one folded earlier is not in the list.
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from afterword.books import carried as carried_
+from afterword.books.carried import Carried, CarriedCorrupt
+from afterword.books.directory import LedgerDirectory, Listing
+from afterword.books.model import TaskKey, Totals
+from afterword.books.one_ledger import clock_of, of_dead, of_living
+from afterword.ledger import file
+from afterword.ledger.layout import LayoutError
+from afterword.ledger.reader import Liveness
+
+_LOGGER: Final = logging.getLogger("afterword.sidecar")
+#: Task names one directory may have, over all processes and all time.
+MAX_TASKS: Final = 1000
+_LOCK_NAME: Final = ".bookkeeper.lock"
+#: A POSIX lock belongs to the process, so threads of one process need this one beside it.
+_ONE_AT_A_TIME: Final = threading.Lock()
+
+
+@dataclass(slots=True)
+class Scan:
+    """The books at one moment. ``at`` in Unix seconds, ``seconds`` is how long the reading took."""
+
+    totals: Totals
+    born: dict[str, float]
+    listing: Listing
+    ledgers: int
+    at: float
+    seconds: float
+    fold_errors: int
+
+
+@dataclass(slots=True)
+class _Reading:
+    living: Totals = field(default_factory=Totals)
+    dead: dict[str, Totals] = field(default_factory=dict)
+
+
+class Bookkeeper:
+    """The books of one directory. Safe to use from several threads and several processes."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory
+        self._directory = LedgerDirectory(directory)
+        self._lock = threading.Lock()
+        self._carried = Carried()
+        self._carried_stamp: tuple[int, int, int] | None = None
+        self._born: dict[str, float] = {}
+        self._fold_errors = 0
+        self._boot_id = file.boot_id()
+        self._time_namespace = file.namespace("time")
+
+    def scan(self) -> Scan:
+        """Read everything, book and fold what is dead, and return the books."""
+        with self._lock:
+            began = time.monotonic()
+            listing = self._directory.look()
+            reading = self._read(listing)
+            self._refresh_carried()
+            now = time.time()
+            totals = self._sum(reading)
+            newly_born = self._births(totals, now)
+            unfolded = {uuid: dead for uuid, dead in reading.dead.items() if uuid not in self._carried.folded}
+            if (unfolded or newly_born or self._left_over(listing)) and listing.problem is None:
+                self._fold(unfolded, listing, now)
+            return Scan(
+                totals=totals,
+                born={**self._born, **self._carried.born},
+                listing=listing,
+                ledgers=len(listing.ledgers),
+                at=now,
+                seconds=time.monotonic() - began,
+                fold_errors=self._fold_errors,
+            )
+
+    def sweep(self) -> None:
+        """Remove leftovers of processes that died while they began."""
+        with self._lock, contextlib.suppress(OSError):
+            self._directory.sweep(time.time())
+
+    # -- reading
+
+    def _read(self, listing: Listing) -> _Reading:
+        reading = _Reading()
+        for uuid, reader in list(listing.ledgers.items()):
+            liveness = reader.liveness()
+            listing.unknown += liveness is Liveness.UNKNOWN
+            try:
+                clock = clock_of(reader.header, self._boot_id, self._time_namespace)
+                snapshot = reader.snapshot(dead=liveness is Liveness.DEAD, now_ns=clock.now_ns)
+                if liveness is Liveness.DEAD:
+                    reading.dead[uuid] = of_dead(snapshot, clock, self._boot_id)
+                else:
+                    reading.living.add(of_living(snapshot, clock))
+            except LayoutError as error:
+                self._directory.set_aside(uuid, error, listing)
+            except OSError:
+                listing.unknown += 1
+        return reading
+
+    def _sum(self, reading: _Reading) -> Totals:
+        totals = Totals()
+        totals.add(self._carried.totals)
+        for uuid, dead in reading.dead.items():
+            if uuid not in self._carried.folded:
+                totals.add(dead, MAX_TASKS)
+        totals.add(reading.living, MAX_TASKS)
+        return totals
+
+    def _refresh_carried(self) -> None:
+        """Take over what another bookkeeper wrote; an unreadable file is set aside by whoever may fold."""
+        try:
+            found = os.stat(self.path / carried_.FILE_NAME, follow_symlinks=False)
+            stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
+            if stamp != self._carried_stamp:
+                self._carried = carried_.load(self.path)
+                self._carried_stamp = stamp
+        except FileNotFoundError:
+            self._carried, self._carried_stamp = Carried(), None
+        except CarriedCorrupt as error:
+            self._set_carried_aside(error)
+        except OSError as error:
+            self._trouble(f"{carried_.FILE_NAME} cannot be read", error)
+
+    def _set_carried_aside(self, error: CarriedCorrupt) -> None:
+        _LOGGER.error("%s is corrupt (%s): set aside, totals start from zero", carried_.FILE_NAME, error)
+        self._fold_errors += 1
+        with contextlib.suppress(OSError), self._only_bookkeeper() as mine:
+            if mine:
+                carried_.set_aside(self.path, time.time())
+        self._carried, self._carried_stamp = Carried(), None
+
+    def _births(self, totals: Totals, now: float) -> bool:
+        """Note when each series that carries ``_created`` was first seen. True if one is new."""
+        new = False
+        for key in series_with_birth(totals):
+            if key not in self._carried.born and key not in self._born:
+                self._born[key] = now
+                new = True
+        return new
+
+    # -- folding
+
+    def _left_over(self, listing: Listing) -> bool:
+        """Ledgers that are in the totals already and only wait to be unlinked."""
+        return any(uuid in self._carried.folded for uuid in listing.ledgers)
+
+    def _fold(self, dead: dict[str, Totals], listing: Listing, now: float) -> None:
+        """Write totals and uuids first, unlink after. On any failure the ledgers stay and are counted as they are."""
+        try:
+            with self._only_bookkeeper() as mine:
+                if mine:
+                    self._fold_alone(dead, listing, now)
+        except OSError as error:
+            self._trouble("dead ledgers could not be folded; they stay where they are", error)
+
+    def _fold_alone(self, dead: dict[str, Totals], listing: Listing, now: float) -> None:
+        self._refresh_carried()
+        fresh = {uuid: totals for uuid, totals in dead.items() if uuid not in self._carried.folded}
+        unsaved = {key: at for key, at in self._born.items() if key not in self._carried.born}
+        if fresh or unsaved:
+            merged = Carried(Totals(), {**unsaved, **self._carried.born}, dict(self._carried.folded))
+            merged.totals.add(self._carried.totals)
+            for uuid, totals in fresh.items():
+                merged.totals.add(totals, MAX_TASKS)
+                merged.folded[uuid] = now
+            merged.forget_old_folds(now, keep=listing.ledgers.keys())
+            carried_.save(self.path, merged)
+            self._refresh_carried()
+        for uuid in [uuid for uuid in listing.ledgers if uuid in self._carried.folded]:
+            listing.ledgers[uuid].path.unlink(missing_ok=True)
+            self._directory.forget(uuid)
+
+    @contextlib.contextmanager
+    def _only_bookkeeper(self) -> Iterator[bool]:
+        """True inside if nobody else folds in this directory. A forked child does not inherit the lock."""
+        with _ONE_AT_A_TIME:
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            fd = os.open(self.path / _LOCK_NAME, flags, 0o600)
+            try:
+                fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                yield True
+            except BlockingIOError:
+                yield False
+            finally:
+                os.close(fd)
+
+    def _trouble(self, what: str, error: OSError) -> None:
+        self._fold_errors += 1
+        if self._fold_errors == 1:
+            _LOGGER.warning("%s: %s", what, error)
+
+
+def series_with_birth(totals: Totals) -> Iterator[str]:
+    """The keys of all series whose ``_created`` the rules read."""
+    for key, books in totals.tasks.items():
+        yield birth_key("known", key)
+        for reason in books.dropped:
+            yield birth_key("dropped", key, reason)
+        for reason, phase in books.lost:
+            yield birth_key("lost", key, reason, phase)
+
+
+def birth_key(what: str, key: TaskKey, *labels: str) -> str:
+    """One series' key in `Carried.born`."""
+    return "\x1f".join((what, *key, *labels))

@@ -1,0 +1,146 @@
+"""The books of a service, task and kind, and the law they keep:
+
+    scheduled = waiting + started + dropped + lost{phase="waiting"}
+    started   = running + succeeded + failed + cancelled + lost{phase="running"}
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from operator import add
+from typing import NamedTuple
+
+from afterword import words
+from afterword.ledger.layout import BUCKETS
+
+
+class TaskKey(NamedTuple):
+    """What every series of a task is labelled with, in the contract's order."""
+
+    service: str
+    task: str
+    kind: str
+
+
+@dataclass(slots=True)
+class TaskBooks:
+    """One task's books. Histograms are counts by bucket of the contract's bounds; times in seconds."""
+
+    started: list[int] = field(default_factory=lambda: [0] * BUCKETS)
+    finished: dict[str, list[int]] = field(default_factory=lambda: {o: [0] * BUCKETS for o in words.OUTCOMES})
+    scheduled: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    lost: Counter[tuple[str, str]] = field(default_factory=Counter)
+    errors: Counter[str] = field(default_factory=Counter)
+    wait_seconds: float = 0.0
+    run_seconds: float = 0.0
+    last_success: float = 0.0
+    deadline: float = 0.0
+    start_deadline: float = 0.0
+    importance: str = words.MUST_RUN
+    owner: str = ""
+    overdue: int = 0
+    late: int = 0
+    oldest_waiting: float = 0.0
+    oldest_running: float = 0.0
+
+    @property
+    def started_total(self) -> int:
+        """Runs whose code began."""
+        return sum(self.started)
+
+    def lost_in(self, phase: str) -> int:
+        """Runs lost in a phase, whatever the reason."""
+        return sum(n for (_, lost_phase), n in self.lost.items() if lost_phase == phase)
+
+    @property
+    def waiting(self) -> int:
+        """Runs scheduled and not started; never negative, also while a writer moves between two reads."""
+        return max(0, self.scheduled - self.started_total - self.dropped.total() - self.lost_in(words.WAITING))
+
+    @property
+    def running(self) -> int:
+        """Runs started and not ended."""
+        ended = sum(sum(buckets) for buckets in self.finished.values())
+        return max(0, self.started_total - ended - self.lost_in(words.RUNNING))
+
+    def add(self, other: "TaskBooks") -> None:
+        """Take another ledger's books of the same task into these."""
+        self.scheduled += other.scheduled
+        self.started = list(map(add, self.started, other.started))
+        for outcome, buckets in other.finished.items():
+            self.finished[outcome] = list(map(add, self.finished[outcome], buckets))
+        self.dropped.update(other.dropped)
+        self.lost.update(other.lost)
+        self.errors.update(other.errors)
+        self.wait_seconds += other.wait_seconds
+        self.run_seconds += other.run_seconds
+        self.last_success = max(self.last_success, other.last_success)
+        self.overdue += other.overdue
+        self.late += other.late
+        self.oldest_waiting = _older(self.oldest_waiting, other.oldest_waiting)
+        self.oldest_running = _older(self.oldest_running, other.oldest_running)
+        if other.deadline:
+            self.deadline, self.start_deadline = other.deadline, other.start_deadline
+            self.importance, self.owner = other.importance, other.owner
+
+
+@dataclass(slots=True)
+class ServiceBooks:
+    """What is known of a service beyond its tasks."""
+
+    processes: int = 0
+    exits: Counter[str] = field(default_factory=Counter)
+    overflow: Counter[str] = field(default_factory=Counter)
+    internal_errors: int = 0
+
+    def add(self, other: "ServiceBooks") -> None:
+        """Take another ledger's into these."""
+        self.processes += other.processes
+        self.exits.update(other.exits)
+        self.overflow.update(other.overflow)
+        self.internal_errors += other.internal_errors
+
+
+@dataclass(slots=True)
+class Totals:
+    """Books by task and by service; ledgers and carried totals add up to them."""
+
+    tasks: dict[TaskKey, TaskBooks] = field(default_factory=dict)
+    services: dict[str, ServiceBooks] = field(default_factory=dict)
+
+    def task(self, key: TaskKey) -> TaskBooks:
+        """The books of a task, opened on first demand."""
+        return self.tasks.setdefault(key, TaskBooks())
+
+    def service(self, name: str) -> ServiceBooks:
+        """The books of a service, opened on first demand."""
+        return self.services.setdefault(name, ServiceBooks())
+
+    def add(self, other: "Totals", max_tasks: int | None = None) -> None:
+        """Take ``other`` in; beyond ``max_tasks`` names a task is booked under ``__other__``, and counted."""
+        for name, service in other.services.items():
+            self.service(name).add(service)
+        for key, books in other.tasks.items():
+            if max_tasks is not None and key not in self.tasks and len(self.tasks) >= max_tasks:
+                self.service(key.service).overflow["sidecar_tasks"] += 1
+                key = key._replace(task=words.OTHER)  # noqa: PLW2901 - the key it is booked under
+            self.task(key).add(books)
+
+    def unbalanced(self) -> Iterator[str]:
+        """A sentence for each task whose books break the law."""
+        for key, books in self.tasks.items():
+            started, dropped, lost = books.started_total, books.dropped.total(), books.lost_in(words.WAITING)
+            if books.scheduled != books.waiting + started + dropped + lost:
+                yield (
+                    f"{key.task}: scheduled {books.scheduled} != waiting {books.waiting} + started {started}"
+                    f" + dropped {dropped} + lost waiting {lost}"
+                )
+            ended = {outcome: sum(buckets) for outcome, buckets in books.finished.items()}
+            lost = books.lost_in(words.RUNNING)
+            if started != books.running + sum(ended.values()) + lost:
+                yield f"{key.task}: started {started} != running {books.running} + ended {ended} + lost running {lost}"
+
+
+def _older(a: float, b: float) -> float:
+    return min(a, b) if a and b else a or b

@@ -1,0 +1,112 @@
+"""One ledger's snapshot as books: its clocks turned into Unix time, its open runs waiting, running or lost."""
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+from afterword import words
+from afterword.books.model import TaskBooks, TaskKey, Totals
+from afterword.ledger import layout
+from afterword.ledger.reader import OpenRuns, Snapshot, TaskSnapshot
+
+_BOUNDS = ("slots", "tasks", "exceptions")
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """How to read an owner's monotonic clock: now on it, and what to add for Unix time, in ns."""
+
+    now_ns: int
+    offset_ns: int
+
+    def unix(self, monotonic_ns: int) -> float:
+        """Unix seconds of a moment on the owner's clock; 0 stays 0, which means never."""
+        return round((monotonic_ns + self.offset_ns) / 1e9, 3) if monotonic_ns else 0.0
+
+
+def clock_of(header: layout.Header, boot_id: bytes, time_namespace: int) -> Clock:
+    """Our own monotonic clock if owner and reader share one, else what the owner noted at its start."""
+    if header.boot_id == boot_id and header.time_namespace == time_namespace:
+        now = time.monotonic_ns()
+        return Clock(now, time.time_ns() - now)
+    offset = header.wall_ns - header.monotonic_ns
+    return Clock(time.time_ns() - offset, offset)
+
+
+def of_living(snapshot: Snapshot, clock: Clock) -> Totals:
+    """The books of a process that lives: its open runs are waiting or running."""
+    totals = _totals(snapshot, clock)
+    totals.service(snapshot.header.service).processes = 1
+    for task in snapshot.tasks.values():
+        books = totals.task(_key(snapshot, task))
+        books.overdue, books.late = task.running.over, task.waiting.over
+        books.oldest_waiting = _oldest(task.waiting, books.waiting, clock)
+        books.oldest_running = _oldest(task.running, books.running, clock)
+    return totals
+
+
+def of_dead(snapshot: Snapshot, clock: Clock, boot_id: bytes) -> Totals:
+    """The books of a process that is gone: what it left open is lost.
+
+    Raises:
+        layout.LayoutError: reason ``unbalanced``: more ended than began, so the file was tampered with.
+    """
+    totals = _totals(snapshot, clock)
+    clean = snapshot.state == layout.STATE_CLOSED
+    reason = words.LOST_SHUTDOWN if clean else words.LOST_KILLED
+    if snapshot.header.boot_id != boot_id:
+        reason = words.LOST_REBOOT
+    exits = totals.service(snapshot.header.service).exits
+    exits[words.EXIT_CLEAN if clean else words.EXIT_UNKNOWN if reason == words.LOST_REBOOT else words.EXIT_KILLED] += 1
+    if list(totals.unbalanced()):
+        raise layout.LayoutError("unbalanced", "more runs ended than began")
+    for books in totals.tasks.values():
+        for phase, n in ((words.WAITING, books.waiting), (words.RUNNING, books.running)):
+            if n:
+                books.lost[reason, phase] += n
+    return totals
+
+
+def _totals(snapshot: Snapshot, clock: Clock) -> Totals:
+    totals = Totals()
+    service = totals.service(snapshot.header.service)
+    service.internal_errors = snapshot.internal_errors
+    for bound, hits in zip(_BOUNDS, snapshot.bounds_hit, strict=True):
+        if hits:
+            service.overflow[bound] = hits
+    for task in snapshot.tasks.values():
+        totals.task(_key(snapshot, task)).add(_books(task, clock))
+    for number, name, count in snapshot.exceptions:
+        task = snapshot.tasks.get(number)
+        if task is not None and count:
+            totals.task(_key(snapshot, task)).errors[name] += count
+    return totals
+
+
+def _books(task: TaskSnapshot, clock: Clock) -> TaskBooks:
+    return TaskBooks(
+        scheduled=task.scheduled,
+        started=task.started,
+        finished=dict(zip(words.OUTCOMES, task.finished, strict=True)),
+        dropped=_counted(zip(words.DROP_REASONS, task.dropped, strict=False)),
+        wait_seconds=task.wait_ns / 1e9,
+        run_seconds=sum(task.run_ns) / 1e9,
+        last_success=clock.unix(task.last_success),
+        deadline=task.declaration.deadline or 0.0,
+        start_deadline=task.declaration.start_deadline or 0.0,
+        importance=task.declaration.importance,
+        owner=task.declaration.owner,
+    )
+
+
+def _counted(pairs: "zip[tuple[str, int]]") -> "Counter[str]":
+    return Counter({name: n for name, n in pairs if n})
+
+
+def _key(snapshot: Snapshot, task: TaskSnapshot) -> TaskKey:
+    return TaskKey(snapshot.header.service, task.name, task.kind)
+
+
+def _oldest(runs: OpenRuns, open_now: int, clock: Clock) -> float:
+    """0 when the counters say that none is open: a slot may have been read a moment before them."""
+    return clock.unix(runs.oldest) if open_now else 0.0

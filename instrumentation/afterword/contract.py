@@ -1,0 +1,132 @@
+"""The metric contract: every name, type, unit, label and help text that leaves afterword.
+
+Hooks, sidecar, dashboards, rules, docs and tests take their names from here and from nowhere else.
+All units are base units: seconds, or a plain count. ``service`` is the name the process gave itself.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+MetricType = Literal["counter", "gauge", "histogram", "info"]
+
+#: Upper bounds of the wait and run histograms, in seconds; a last bucket takes the rest.
+#: They are part of the ledger format (docs/ledger-format.md): changing them is a new format.
+BUCKET_BOUNDS: Final = (0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 3600.0)
+
+#: A run longer than this is overdue, unless its task declares a deadline. The founding article
+#: alerts on a gap that stays for five minutes. Seconds.
+DEFAULT_DEADLINE: Final = 300.0
+#: A run that waits longer than this to start is late, unless its task declares otherwise. Seconds.
+DEFAULT_START_DEADLINE: Final = 60.0
+
+TASK_LABELS: Final = ("service", "task", "kind")
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric family: ``name`` without suffix, as prometheus_client takes it."""
+
+    name: str
+    type: MetricType
+    labels: tuple[str, ...]
+    help: str
+
+    @property
+    def sample(self) -> str:
+        """The series a query reads: counters end in ``_total``."""
+        return f"{self.name}_total" if self.type == "counter" else self.name
+
+    @property
+    def created(self) -> str:
+        """The series that says since when a counter has existed, in Unix seconds."""
+        return f"{self.name}_created"
+
+    @property
+    def bucket(self) -> str:
+        """The bucket series of a histogram."""
+        return f"{self.name}_bucket"
+
+
+def _task(name: str, type_: MetricType, help_: str, *more: str) -> Metric:
+    return Metric(f"afterword_{name}", type_, (*TASK_LABELS, *more), help_)
+
+
+SCHEDULED = _task("tasks_scheduled", "counter", "Runs handed over (add_task, a task set on a Response).")
+STARTED = _task("tasks_started", "counter", "Runs whose code began.")
+FINISHED = _task("tasks_finished", "counter", "Runs whose code ended, by outcome.", "outcome")
+DROPPED = _task("tasks_dropped", "counter", "Runs that will never start, by reason.", "reason")
+LOST = _task(
+    "tasks_lost",
+    "counter",
+    "Runs that were waiting or running when their process ended: no end was recorded.",
+    "reason",
+    "phase",
+)
+ERRORS = _task("task_errors", "counter", "Failed runs by exception class (bounded).", "exception")
+WAITING_RUNS = _task("tasks_waiting", "gauge", "Runs scheduled and not started, now.")
+RUNNING_RUNS = _task("tasks_running", "gauge", "Runs started and not ended, now.")
+OVERDUE = _task("tasks_overdue", "gauge", "Runs that have been running longer than their deadline, now.")
+LATE = _task("tasks_late", "gauge", "Runs that have been waiting longer than their start deadline, now.")
+OLDEST_WAITING = _task(
+    "task_oldest_waiting_timestamp_seconds",
+    "gauge",
+    "When the run that waits longest was scheduled, in Unix seconds; 0 when none waits.",
+)
+OLDEST_RUNNING = _task(
+    "task_oldest_running_timestamp_seconds",
+    "gauge",
+    "When the run that runs longest was started, in Unix seconds; 0 when none runs.",
+)
+WAIT = _task("task_wait_seconds", "histogram", "Seconds between scheduled and started.")
+RUN = _task("task_run_seconds", "histogram", "Seconds between started and ended, whatever the outcome.")
+LAST_SUCCESS = _task(
+    "task_last_success_timestamp_seconds", "gauge", "When a run last succeeded, in Unix seconds; 0 for never."
+)
+DEADLINE = _task("task_deadline_seconds", "gauge", "Running longer than this is overdue.")
+START_DEADLINE = _task("task_start_deadline_seconds", "gauge", "Waiting longer than this is late.")
+INFO = _task("task_info", "gauge", "Always 1: what the task declares about itself.", "importance", "owner")
+
+PROCESSES = Metric(
+    "afterword_processes", "gauge", ("service",), "Living processes that keep a ledger; 0 when all are gone."
+)
+PROCESS_EXITS = Metric(
+    "afterword_process_exits", "counter", ("service", "cause"), "Processes that ended, by how they ended."
+)
+
+SIDECAR_SCAN = Metric(
+    "afterword_sidecar_last_scan_timestamp_seconds", "gauge", (), "When the ledgers were last read, in Unix seconds."
+)
+SIDECAR_SCAN_DURATION = Metric(
+    "afterword_sidecar_scan_duration_seconds", "gauge", (), "How long the last reading of all ledgers took."
+)
+SIDECAR_LEDGERS = Metric("afterword_sidecar_ledgers", "gauge", (), "Ledger files read in the last scan.")
+SIDECAR_UNREADABLE = Metric(
+    "afterword_sidecar_unreadable_ledgers", "gauge", ("reason",), "Files left aside because they cannot be trusted."
+)
+SIDECAR_UNKNOWN = Metric(
+    "afterword_sidecar_unknown_ledgers", "gauge", (), "Ledgers that could not be opened: neither alive nor dead."
+)
+SIDECAR_UNACCOUNTED = Metric(
+    "afterword_sidecar_unaccounted_processes",
+    "gauge",
+    ("reason",),
+    "Living processes that run without a ledger, by reason.",
+)
+SIDECAR_DIRECTORY = Metric(
+    "afterword_sidecar_directory_usable", "gauge", (), "1 if applications can keep ledgers in the directory."
+)
+SIDECAR_FOLD_ERRORS = Metric(
+    "afterword_sidecar_fold_errors", "counter", (), "Attempts to fold dead ledgers that failed; they stay and are retried."
+)
+SIDECAR_BUILD = Metric("afterword_sidecar_build_info", "gauge", ("version", "python"), "Always 1: what is running.")
+OVERFLOW = Metric(
+    "afterword_ledger_overflow",
+    "counter",
+    ("service", "bound"),
+    "Times a bound was hit (slots, tasks, exceptions); totals stay right, detail is lost.",
+)
+INTERNAL_ERRORS = Metric(
+    "afterword_internal_errors", "counter", ("service",), "Errors inside afterword that the application never saw."
+)
+
+METRICS: Final = tuple(value for value in list(globals().values()) if isinstance(value, Metric))

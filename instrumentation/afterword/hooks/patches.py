@@ -1,0 +1,40 @@
+"""Replacing methods of other people's classes, and putting back exactly what was there."""
+
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any, Final
+
+#: The names the methods we write ourselves use in every Starlette we know. Another shape: not replaced.
+_KNOWN_SHAPES: Final = {
+    "BackgroundTasks.add_task": {"BackgroundTask", "tasks", "append"},
+    "BackgroundTask.__init__": {"func", "args", "kwargs", "is_async_callable", "is_async"},
+}
+_MISSING: Final = object()
+_replaced: list[tuple[type, str, Any, Any]] = []
+
+
+def is_known(function: Callable[..., Any]) -> bool:
+    """Whether this is Starlette's own method, in a shape whose steps we may take ourselves."""
+    return (
+        isinstance(function, FunctionType)
+        and function.__module__ == "starlette.background"
+        and _KNOWN_SHAPES.get(function.__qualname__) == set(function.__code__.co_names)
+    )
+
+
+def replace(owner: type, name: str, new: Any) -> None:
+    """Set ``owner.name`` and remember what its own dictionary held."""
+    _replaced.append((owner, name, owner.__dict__.get(name, _MISSING), new))
+    setattr(owner, name, new)
+
+
+def restore() -> None:
+    """Put everything back, last first. What somebody replaced after us stays theirs, and ours stands aside."""
+    while _replaced:
+        owner, name, old, new = _replaced.pop()
+        if owner.__dict__.get(name) is not new:
+            continue
+        if old is _MISSING:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, old)

@@ -1,0 +1,233 @@
+"""The ledger's byte layout: one file per process, every live word 64 bits wide and aligned.
+
+    offset                                                             words are little-endian
+    0     ┌──────────────────────────────────────────────────────────────────────────────────┐
+          │ header, written once: magic, format, flags, sizes, uuid, boot, pid, clocks,      │
+          │ sections (id, offset, count, stride), service, version, CRC-32 of all of this    │
+    2048  │ live words: state, tasks, exceptions, slots in use, bounds hit, internal errors  │
+    4096  ├──────────────────────────────────────────────────────────────────────────────────┤
+          │ TASKS      256 x 192 B   name, kind, what it declares; word 0 commits a record   │
+          │ FINISHED   256 x 64 w    4 endings x 16: succeeded, failed, cancelled by run     │
+          │                          time bucket, dropped by reason                          │
+          │ SUMS       256 x 8 w     run time per outcome, wait time, last of each outcome   │
+          │ STARTED    256 x 16 w    by wait time bucket; their sum is `started`             │
+          │ SCHEDULED  256 w                                                                 │
+          │ EXCEPTIONS 256 x 64 B    class name, count; word 0 commits a record              │
+          │ SLOTS     4096 x 64 B    one cache line per open run                             │
+          └──────────────────────────────────────────────────────────────────────────────────┘
+
+    a slot:   ctl │ scheduled at │ started at │ 5 words for later formats        (monotonic ns)
+
+    a ctl word and a counter word share their bits, so one addition makes both:
+     63                                    22 21    17  16  15       4 3     0
+    ┌────────────────────────────────────────┬────────┬────┬──────────┬───────┐
+    │ ordinal: the counter's new value       │ bucket │ 0  │ task     │ state │
+    └────────────────────────────────────────┴────────┴────┴──────────┴───────┘
+
+The ctl store commits a transition, the counter store follows. A kill between the two leaves an
+ordinal ahead of its counter; a reader repairs the counter with max(). See docs/ledger-format.md.
+"""
+
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import Final
+
+from afterword.contract import BUCKET_BOUNDS
+
+MAGIC: Final = b"AFTRWORD"
+FORMAT: Final = 1
+HEADER_SIZE: Final = 4096
+BYTE_ORDER_MARK: Final = 0x0102030405060708
+
+#: Bits a reader must know to read the file at all; none is defined yet.
+KNOWN_INCOMPATIBLE: Final = 0
+
+MAX_TASKS: Final = 256
+#: The last task records are kept for ``__other__``, one per kind.
+RESERVED_TASKS: Final = 8
+MAX_EXCEPTIONS: Final = 256
+DEFAULT_SLOTS: Final = 4096
+MAX_FILE_SIZE: Final = 64 * 1024 * 1024
+
+TASK_STRIDE, FINISHED_STRIDE, SUMS_STRIDE, STARTED_STRIDE = 192, 64 * 8, 8 * 8, 16 * 8
+SCHEDULED_STRIDE, EXCEPTION_STRIDE, SLOT_STRIDE = 8, 64, 64
+NAME_BYTES, OWNER_BYTES, EXCEPTION_BYTES = 120, 40, 48
+SERVICE_BYTES, VERSION_BYTES = 240, 56
+
+# Sections, by id.
+TASKS, FINISHED, SUMS, STARTED, SCHEDULED, EXCEPTIONS, SLOTS = range(1, 8)
+SECTION_STRIDES: Final = {
+    TASKS: TASK_STRIDE,
+    FINISHED: FINISHED_STRIDE,
+    SUMS: SUMS_STRIDE,
+    STARTED: STARTED_STRIDE,
+    SCHEDULED: SCHEDULED_STRIDE,
+    EXCEPTIONS: EXCEPTION_STRIDE,
+    SLOTS: SLOT_STRIDE,
+}
+
+# States of a slot.
+FREE, IS_WAITING, IS_RUNNING, IS_SUCCEEDED, IS_FAILED, IS_CANCELLED, IS_DROPPED = range(7)
+ENDING_LANES: Final = 16
+BUCKETS: Final = len(BUCKET_BOUNDS) + 1
+BOUNDS_NS: Final = tuple(round(bound * 1e9) for bound in BUCKET_BOUNDS)
+
+STATE_MASK: Final = 0xF
+TASK_SHIFT, BUCKET_SHIFT, ORDINAL_SHIFT = 4, 17, 22
+TASK_MASK, BUCKET_MASK = 0xFFF, 0x1F
+ONE: Final = 1 << ORDINAL_SHIFT
+
+# Words of SUMS: run time of the three outcomes (ns), wait time (ns), when each outcome last happened.
+SUM_RUN, SUM_WAIT, SUM_LAST = 0, 3, 4
+
+# Live words of the header, as indices into the file's 64-bit words.
+LIVE_WORDS: Final = 2048 // 8
+(
+    W_STATE,
+    W_TASKS,
+    W_EXCEPTIONS,
+    W_SLOTS,
+    W_SLOTS_FULL,
+    W_TASKS_FULL,
+    W_EXCEPTIONS_FULL,
+    W_INTERNAL_ERRORS,
+) = range(LIVE_WORDS, LIVE_WORDS + 8)
+STATE_NEW, STATE_LIVE, STATE_CLOSED = range(3)
+
+_FIXED = struct.Struct("<8sIIQQQQ16s16sQQQQQQQQ")
+_SECTION = struct.Struct("<QQQQ")
+_SECTIONS_AT, _MAX_SECTIONS = 256, 16
+_SERVICE_AT, _VERSION_AT, _CRC_AT = 1024, 1280, 2040
+
+
+class LayoutError(ValueError):
+    """The bytes are no ledger this version can read; ``reason`` is a short, countable word."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Where a table lies: ``offset`` and ``stride`` in bytes, ``count`` records."""
+
+    offset: int
+    count: int
+    stride: int
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a process writes about itself once; clocks in nanoseconds, sizes in bytes."""
+
+    uuid: bytes
+    boot_id: bytes
+    pid: int
+    pid_namespace: int
+    time_namespace: int
+    process_started: int
+    uid: int
+    wall_ns: int
+    monotonic_ns: int
+    service: str
+    version: str
+    file_size: int
+    sections: dict[int, Section]
+
+
+def sections(slots: int = DEFAULT_SLOTS) -> tuple[dict[int, Section], int]:
+    """The tables of a new file one after the other, and the file's size, in whole pages."""
+    counts = {EXCEPTIONS: MAX_EXCEPTIONS, SLOTS: slots}
+    offset = HEADER_SIZE
+    table = {}
+    for number, stride in SECTION_STRIDES.items():
+        count = counts.get(number, MAX_TASKS)
+        table[number] = Section(offset, count, stride)
+        offset += -(-count * stride // 64) * 64
+    return table, -(-offset // 4096) * 4096
+
+
+def pack_header(header: Header) -> bytes:
+    """The header's written-once part: ``LIVE_WORDS * 8`` bytes, CRC included."""
+    page = bytearray(LIVE_WORDS * 8)
+    _FIXED.pack_into(
+        page, 0, MAGIC, HEADER_SIZE, FORMAT, 0, 0, BYTE_ORDER_MARK, header.file_size, header.uuid, header.boot_id,
+        header.pid, header.pid_namespace, header.time_namespace, header.process_started, header.uid,
+        header.wall_ns, header.monotonic_ns, len(header.sections),
+    )  # fmt: skip
+    for place, (number, section) in enumerate(header.sections.items()):
+        _SECTION.pack_into(
+            page, _SECTIONS_AT + place * _SECTION.size, number, section.offset, section.count, section.stride
+        )
+    _pack_text(page, _SERVICE_AT, header.service, SERVICE_BYTES)
+    _pack_text(page, _VERSION_AT, header.version, VERSION_BYTES)
+    struct.pack_into("<Q", page, _CRC_AT, zlib.crc32(page[:_CRC_AT]))
+    return bytes(page)
+
+
+def unpack_header(page: bytes, file_size: int) -> Header:
+    """Read and check a header; nothing in the file is trusted before this returns.
+
+    Raises:
+        LayoutError: reason ``foreign``, ``newer``, ``corrupt`` or ``truncated``.
+    """
+    if page[:8] != MAGIC:
+        raise LayoutError("foreign", "it does not begin with a ledger's magic")
+    if len(page) < LIVE_WORDS * 8 or file_size < HEADER_SIZE:
+        raise LayoutError("truncated", f"{file_size} bytes are less than a header")
+    (_, header_size, format_, incompatible, _, mark, size, uuid, boot_id, pid, pid_namespace, time_namespace,
+     process_started, uid, wall_ns, monotonic_ns, n_sections) = _FIXED.unpack_from(page)  # fmt: skip
+    if incompatible & ~KNOWN_INCOMPATIBLE or format_ > FORMAT:
+        raise LayoutError("newer", f"format {format_}, flags {incompatible:#x}: written by a newer afterword")
+    if zlib.crc32(page[:_CRC_AT]) != struct.unpack_from("<Q", page, _CRC_AT)[0]:
+        raise LayoutError("corrupt", "the header's checksum does not match")
+    if mark != BYTE_ORDER_MARK or header_size != HEADER_SIZE or n_sections > _MAX_SECTIONS:
+        raise LayoutError("corrupt", "the header contradicts itself")
+    if size != file_size:
+        raise LayoutError("truncated", f"{file_size} bytes where the header says {size}")
+    return Header(
+        uuid, boot_id, pid, pid_namespace, time_namespace, process_started, uid, wall_ns, monotonic_ns,
+        unpack_text(page, _SERVICE_AT, SERVICE_BYTES), unpack_text(page, _VERSION_AT, VERSION_BYTES), size,
+        _unpack_sections(page, n_sections, size),
+    )  # fmt: skip
+
+
+def _unpack_sections(page: bytes, n_sections: int, file_size: int) -> dict[int, Section]:
+    """Unknown sections are skipped (a newer writer may add tables), known ones must fit."""
+    found = {}
+    for place in range(n_sections):
+        number, offset, count, stride = _SECTION.unpack_from(page, _SECTIONS_AT + place * _SECTION.size)
+        if number in SECTION_STRIDES:
+            fits = offset % 8 == 0 and offset >= HEADER_SIZE and offset + count * stride <= file_size
+            if not fits or stride != SECTION_STRIDES[number] or count > MAX_FILE_SIZE // stride:
+                raise LayoutError("corrupt", f"section {number} does not fit the file")
+            found[number] = Section(offset, count, stride)
+    tables = [found.get(number) for number in (TASKS, FINISHED, SUMS, STARTED, SCHEDULED)]
+    if len(found) != len(SECTION_STRIDES) or len({table and table.count for table in tables}) != 1:
+        raise LayoutError("corrupt", "a section is missing or the tables differ in length")
+    return found
+
+
+def _pack_text(page: bytearray, at: int, text: str, limit: int) -> None:
+    raw = clip(text, limit)
+    struct.pack_into("<Q", page, at, len(raw))
+    page[at + 8 : at + 8 + len(raw)] = raw
+
+
+def unpack_text(page: bytes, at: int, limit: int) -> str:
+    """A text with its length in the word before it; a wrong length is cut to what fits."""
+    length = min(struct.unpack_from("<Q", page, at)[0], limit)
+    return printable(page[at + 8 : at + 8 + length].decode("utf-8", "replace"))
+
+
+def clip(text: str, limit: int) -> bytes:
+    """``text`` as printable UTF-8 of at most ``limit`` bytes, never cut inside a character."""
+    raw = printable(text).encode("utf-8", "backslashreplace")
+    return raw if len(raw) <= limit else raw[:limit].decode("utf-8", "ignore").encode()
+
+
+def printable(text: str) -> str:
+    """Control characters as escapes: a name must not move a terminal or split a log line."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

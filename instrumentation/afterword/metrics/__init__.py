@@ -1,0 +1,1 @@
+"""The books as Prometheus metrics: a projection, never a second count."""

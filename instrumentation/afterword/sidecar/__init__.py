@@ -1,0 +1,1 @@
+"""The sidecar: one process beside the application that sees its deaths and answers for its books."""

@@ -1,0 +1,54 @@
+"""The sidecar's web application: ``/metrics``, ``/healthz``, ``/readyz``."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import PlainTextResponse
+
+from afterword import __version__
+from afterword.books.bookkeeper import Bookkeeper
+from afterword.books.directory import problem_with
+from afterword.books.watch import DeathWatch
+from afterword.ledger.reader import Liveness, liveness_of_file
+from afterword.metrics.endpoint import Exposition
+
+
+def build(directory: Path) -> FastAPI:
+    """The application over one ledger directory, which may still be missing."""
+    bookkeeper = Bookkeeper(directory)
+    exposition = Exposition(bookkeeper.scan)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        bookkeeper.sweep()
+        watch = DeathWatch(directory, lambda: bookkeeper.scan(), lambda name: _is_dead(directory / name))
+        watch.start()
+        yield
+        watch.stop()
+
+    app = FastAPI(title="afterword sidecar", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+
+    @app.get("/metrics", response_class=Response)
+    def metrics(request: Request) -> Response:
+        """The books, as plain text or OpenMetrics."""
+        page, content_type = exposition.render(request.headers.get("accept", ""))
+        return Response(page, headers={"content-type": content_type})
+
+    @app.get("/healthz", response_class=PlainTextResponse)
+    async def healthz() -> str:
+        """200 while the process serves."""
+        return "ok\n"
+
+    @app.get("/readyz", response_class=PlainTextResponse)
+    def readyz() -> PlainTextResponse:
+        """200 when applications can keep ledgers in the directory; else 503 and why not."""
+        problem = problem_with(directory)
+        return PlainTextResponse(f"{problem or 'ready'}\n", status_code=503 if problem else 200)
+
+    return app
+
+
+def _is_dead(path: Path) -> bool:
+    return liveness_of_file(path) is not Liveness.ALIVE
