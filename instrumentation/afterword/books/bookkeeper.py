@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from afterword.books import carried as carried_
-from afterword.books.carried import Carried, CarriedCorrupt
+from afterword.books.carried import Carried, CarriedCorruptError
 from afterword.books.directory import LedgerDirectory, Listing
 from afterword.books.model import TaskKey, Totals
 from afterword.books.one_ledger import clock_of, of_dead, of_living
@@ -126,19 +126,19 @@ class Bookkeeper:
     def _refresh_carried(self) -> None:
         """Take over what another bookkeeper wrote; an unreadable file is set aside by whoever may fold."""
         try:
-            found = os.stat(self.path / carried_.FILE_NAME, follow_symlinks=False)
+            found = (self.path / carried_.FILE_NAME).stat(follow_symlinks=False)
             stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
             if stamp != self._carried_stamp:
                 self._carried = carried_.load(self.path)
                 self._carried_stamp = stamp
         except FileNotFoundError:
             self._carried, self._carried_stamp = Carried(), None
-        except CarriedCorrupt as error:
+        except CarriedCorruptError as error:
             self._set_carried_aside(error)
         except OSError as error:
             self._trouble(f"{carried_.FILE_NAME} cannot be read", error)
 
-    def _set_carried_aside(self, error: CarriedCorrupt) -> None:
+    def _set_carried_aside(self, error: CarriedCorruptError) -> None:
         _LOGGER.error("%s is corrupt (%s): set aside, totals start from zero", carried_.FILE_NAME, error)
         self._fold_errors += 1
         with contextlib.suppress(OSError), self._only_bookkeeper() as mine:

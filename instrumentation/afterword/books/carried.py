@@ -26,7 +26,7 @@ _MAX_SIZE: Final = 64 * 1024 * 1024
 REMEMBER_FOLDED: Final = 300.0
 
 
-class CarriedCorrupt(ValueError):
+class CarriedCorruptError(ValueError):
     """The file cannot be understood; it is set aside and everything starts from zero."""
 
 
@@ -50,7 +50,7 @@ def load(directory: Path) -> Carried:
     """Read the file; a missing one is an empty one.
 
     Raises:
-        CarriedCorrupt: it is not what `save` writes.
+        CarriedCorruptError: it is not what `save` writes.
         OSError: it could not be read now.
     """
     try:
@@ -62,7 +62,7 @@ def load(directory: Path) -> Carried:
     try:
         return _from_json(json.loads(raw))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise CarriedCorrupt(str(error)) from error
+        raise CarriedCorruptError(str(error)) from error
 
 
 def save(directory: Path, carried: Carried) -> None:
@@ -78,16 +78,16 @@ def save(directory: Path, carried: Carried) -> None:
             file.write(json.dumps(_to_json(carried), separators=(",", ":")).encode())
             file.flush()
             os.fsync(file.fileno())
-        os.rename(aside, directory / FILE_NAME)
+        aside.rename(directory / FILE_NAME)
     except OSError:
         with contextlib.suppress(OSError):
-            os.unlink(aside)
+            aside.unlink()
         raise
 
 
 def set_aside(directory: Path, now: float) -> None:
     """Keep an unreadable file under another name, for a person to look at."""
-    os.rename(directory / FILE_NAME, directory / f"{FILE_NAME}.corrupt-{int(now)}")
+    (directory / FILE_NAME).rename(directory / f"{FILE_NAME}.corrupt-{int(now)}")
 
 
 def _to_json(carried: Carried) -> dict[str, Any]:
@@ -118,7 +118,9 @@ def _service_to_json(books: ServiceBooks) -> dict[str, Any]:
 
 def _service_from_json(data: dict[str, Any]) -> ServiceBooks:
     return ServiceBooks(
-        exits=_counts(data["exits"]), overflow=_counts(data["overflow"]), internal_errors=_count(data["internal_errors"])
+        exits=_counts(data["exits"]),
+        overflow=_counts(data["overflow"]),
+        internal_errors=_count(data["internal_errors"]),
     )
 
 

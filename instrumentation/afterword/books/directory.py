@@ -10,7 +10,7 @@ from typing import Final
 
 from afterword.ledger.file import NEWBORN_SUFFIX, OFF_SUFFIX, SUFFIX
 from afterword.ledger.layout import LayoutError
-from afterword.ledger.reader import CannotOpen, LedgerReader, Liveness, liveness_of_file
+from afterword.ledger.reader import CannotOpenError, LedgerReader, Liveness, liveness_of_file
 
 _LOGGER: Final = logging.getLogger("afterword.sidecar")
 #: Ledgers looked at in one scan; more than this many processes on one machine are not believed.
@@ -89,7 +89,7 @@ class LedgerDirectory:
         except LayoutError as error:
             self._tell(name, inode, error, listing)
             return
-        except CannotOpen:
+        except CannotOpenError:
             listing.unknown += 1
             return
         uuid = reader.header.uuid.hex()

@@ -1,7 +1,7 @@
-"""The books of a service, task and kind, and the law they keep:
+"""The books of a service, task and kind, and the law they keep.
 
-    scheduled = waiting + started + dropped + lost{phase="waiting"}
-    started   = running + succeeded + failed + cancelled + lost{phase="running"}
+scheduled = waiting + started + dropped + lost{phase="waiting"}
+started   = running + succeeded + failed + cancelled + lost{phase="running"}
 """
 
 from collections import Counter

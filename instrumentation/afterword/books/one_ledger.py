@@ -77,9 +77,9 @@ def _totals(snapshot: Snapshot, clock: Clock) -> Totals:
     for task in snapshot.tasks.values():
         totals.task(_key(snapshot, task)).add(_books(task, clock))
     for number, name, count in snapshot.exceptions:
-        task = snapshot.tasks.get(number)
-        if task is not None and count:
-            totals.task(_key(snapshot, task)).errors[name] += count
+        failed = snapshot.tasks.get(number)
+        if failed is not None and count > 0:
+            totals.task(_key(snapshot, failed)).errors[name] += count
     return totals
 
 

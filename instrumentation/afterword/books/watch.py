@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Final
 
 from afterword.ledger.file import SUFFIX
 
@@ -24,7 +24,7 @@ _LOCK_FOLLOWS_WITHIN: Final = 100
 class DeathWatch:
     """Calls ``on_death`` in a thread of its own after a ledger's last mapping is gone."""
 
-    def __init__(self, directory: Path, on_death: Callable[[], None], is_dead: Callable[[str], bool]) -> None:
+    def __init__(self, directory: Path, on_death: Callable[[], object], is_dead: Callable[[str], bool]) -> None:
         self._directory = directory
         self._on_death = on_death
         self._is_dead = is_dead
@@ -47,7 +47,7 @@ class DeathWatch:
                     self._poll()
                 else:
                     self._listen(module)
-            except Exception as error:  # the watch must outlive anything; a scrape finds every death anyway
+            except Exception as error:  # noqa: BLE001 - the watch must outlive anything; a scrape finds every death anyway
                 _LOGGER.debug("watching %s: %s", self._directory, error)
                 self._stop.wait(_POLL_SECONDS)
 
@@ -58,9 +58,7 @@ class DeathWatch:
     def _listen(self, module: ModuleType) -> None:
         flags = module.flags
         with module.INotify() as inotify:
-            inotify.add_watch(
-                self._directory, flags.CLOSE_WRITE | flags.DELETE_SELF | flags.MOVE_SELF | flags.ONLYDIR
-            )
+            inotify.add_watch(self._directory, flags.CLOSE_WRITE | flags.DELETE_SELF | flags.MOVE_SELF | flags.ONLYDIR)
             self._on_death()
             while not self._stop.is_set():
                 events = inotify.read(timeout=int(_SWEEP_SECONDS * 1000))
@@ -80,8 +78,8 @@ class DeathWatch:
 
 def _inotify() -> ModuleType | None:
     try:
-        import inotify_simple
+        import inotify_simple  # type: ignore[import-untyped]  # it carries no types
     except (ImportError, OSError, AttributeError):
         return None
-    module: Any = inotify_simple
-    return module  # type: ignore[no-any-return]  # it carries no types
+    module: ModuleType = inotify_simple
+    return module

@@ -12,14 +12,14 @@ A run is named by the index of its slot's ctl word. When all slots are taken a r
 number and lives in a dictionary: its totals are exact, only its age is not seen from outside.
 """
 
+import itertools
 import sys
 import threading
 import time
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import count
 from typing import Any, Final
 
 from afterword import words
@@ -74,7 +74,7 @@ class Slots:
     free: deque[Run] = field(default_factory=deque)
     handed_out: int = 0
     without: dict[Run, int] = field(default_factory=dict)
-    _numbers: count = field(default_factory=lambda: count(1))
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _lock: Any = field(default_factory=threading.RLock)
 
     def more(self) -> Run | None:
@@ -135,32 +135,29 @@ def bind(account: Account, number: int, context: WriteContext) -> None:
 
 def bind_to_nothing(account: Account) -> None:
     """Let ``account`` book nothing at all: there is no ledger."""
-    account.schedule = lambda: NO_RUN
-    account.start = lambda run: 0
-    account.succeed = account.cancel = account.drop = lambda run, since: None
-    account.fail = lambda run, since, exception: None
+    account.schedule, account.start = lambda: NO_RUN, lambda _: 0
+    account.succeed = account.cancel = account.drop = lambda _, __: None
+    account.fail = lambda _, __, ___: None
 
 
 def _transitions(number: int, context: WriteContext) -> list[Callable[..., Any]]:
-    """The six calls of an account, as closures over local names: attribute look-ups would double the cost."""
-    Q, slots = context.words, context.slots
-    popleft, append, more, none_left, without = (
-        slots.free.popleft, slots.free.append, slots.more, slots.none_left, slots.without,
-    )  # fmt: skip
-    now, bisect, bounds, first_bound = time.monotonic_ns, bisect_left, layout.BOUNDS_NS, layout.BOUNDS_NS[0]
-    count_exception, check_file, check_at = context.count_exception, context.check_file, context.check_at
+    """The six calls of an account, as closures: attribute look-ups would double their cost."""
+    return [
+        _scheduling(number, context),
+        _starting(number, context),
+        _ending(number, context, 0),
+        _failing(number, context, _ending(number, context, 1)),
+        _ending(number, context, 2),
+        _dropping(number, context),
+    ]
 
-    scheduled_at = context.table(layout.SCHEDULED) + number
-    started_at = context.table(layout.STARTED) + number * ENDING_LANES
-    finished_at = context.table(layout.FINISHED) + number * 4 * ENDING_LANES
-    sums_at = context.table(layout.SUMS) + number * 8
-    wait_at = sums_at + layout.SUM_WAIT
 
-    scheduled = _shadow(Q, scheduled_at, 1, layout.IS_WAITING, number)
-    started = _shadow(Q, started_at, ENDING_LANES, layout.IS_RUNNING, number)
-    dropped_at = finished_at + 3 * ENDING_LANES
-    dropped = _shadow(Q, dropped_at, ENDING_LANES, layout.IS_DROPPED, number)
-    waited = [Q[wait_at]]
+def _scheduling(number: int, context: WriteContext) -> Callable[[], Run]:
+    view, slots, now = context.words, context.slots, time.monotonic_ns
+    popleft, more, none_left = slots.free.popleft, slots.more, slots.none_left
+    check_file, check_at = context.check_file, context.check_at
+    counter = context.table(layout.SCHEDULED) + number
+    shadow = _shadow(view, counter, 1, layout.IS_WAITING, number)
 
     def schedule() -> Run:
         try:
@@ -168,20 +165,31 @@ def _transitions(number: int, context: WriteContext) -> list[Callable[..., Any]]
         except IndexError:
             run = more() or none_left()
         if run < 0:
-            Q[scheduled_at] = scheduled[0] = scheduled[0] + ONE
+            view[counter] = shadow[0] = shadow[0] + ONE
             return run
-        Q[run + 1] = at = now()
-        Q[run] = Q[scheduled_at] = scheduled[0] = scheduled[0] + ONE
+        view[run + 1] = at = now()
+        view[run] = view[counter] = shadow[0] = shadow[0] + ONE
         if at > check_at[0]:
             check_file()
         return run
 
+    return schedule
+
+
+def _starting(number: int, context: WriteContext) -> Callable[[Run], int]:
+    view, without, now = context.words, context.slots.without, time.monotonic_ns
+    bisect, bounds, first_bound = bisect_left, layout.BOUNDS_NS, layout.BOUNDS_NS[0]
+    counter = context.table(layout.STARTED) + number * ENDING_LANES
+    shadow = _shadow(view, counter, ENDING_LANES, layout.IS_RUNNING, number)
+    sum_at = context.table(layout.SUMS) + number * 8 + layout.SUM_WAIT
+    waited = [view[sum_at]]
+
     def start(run: Run) -> int:
         if run > 0:
-            Q[run + 2] = at = now()
-            wait = at - Q[run + 1]
+            view[run + 2] = at = now()
+            wait = at - view[run + 1]
             b = 0 if wait <= first_bound else bisect(bounds, wait)
-            Q[run] = Q[started_at + b] = started[b] = started[b] + ONE
+            view[run] = view[counter + b] = shadow[b] = shadow[b] + ONE
         else:
             at = now()
             since = without.get(run)
@@ -189,52 +197,69 @@ def _transitions(number: int, context: WriteContext) -> list[Callable[..., Any]]
                 return at
             wait = at - since
             b = bisect(bounds, wait)
-            Q[started_at + b] = started[b] = started[b] + ONE
-        Q[wait_at] = waited[0] = waited[0] + wait
+            view[counter + b] = shadow[b] = shadow[b] + ONE
+        view[sum_at] = waited[0] = waited[0] + wait
         return at
 
-    def ending(outcome: int) -> Callable[[Run, int], None]:
-        lane = finished_at + outcome * ENDING_LANES
-        ended = _shadow(Q, lane, ENDING_LANES, layout.IS_SUCCEEDED + outcome, number)
-        sum_at, last_at = sums_at + outcome, sums_at + layout.SUM_LAST + outcome
-        ran = [Q[sum_at]]
+    return start
 
-        def end(run: Run, since: int) -> None:
-            took = (at := now()) - since
-            b = 0 if took <= first_bound else bisect(bounds, took)
-            if run > 0:
-                Q[run] = Q[lane + b] = ended[b] = ended[b] + ONE
-                append(run)
-            elif without.pop(run, None) is not None:
-                Q[lane + b] = ended[b] = ended[b] + ONE
-            else:
-                return
-            Q[sum_at] = ran[0] = ran[0] + took
-            Q[last_at] = at
 
-        return end
+def _ending(number: int, context: WriteContext, outcome: int) -> Callable[[Run, int], None]:
+    view, slots, now = context.words, context.slots, time.monotonic_ns
+    append, forget = slots.free.append, slots.without.pop
+    bisect, bounds, first_bound = bisect_left, layout.BOUNDS_NS, layout.BOUNDS_NS[0]
+    counter = context.table(layout.FINISHED) + number * 4 * ENDING_LANES + outcome * ENDING_LANES
+    shadow = _shadow(view, counter, ENDING_LANES, layout.IS_SUCCEEDED + outcome, number)
+    sum_at = context.table(layout.SUMS) + number * 8 + layout.SUM_RUN + outcome
+    last_at = context.table(layout.SUMS) + number * 8 + layout.SUM_LAST + outcome
+    ran = [view[sum_at]]
 
-    succeed, failed, cancel = ending(0), ending(1), ending(2)
+    def end(run: Run, since: int) -> None:
+        took = (at := now()) - since
+        b = 0 if took <= first_bound else bisect(bounds, took)
+        if run > 0:
+            view[run] = view[counter + b] = shadow[b] = shadow[b] + ONE
+            append(run)
+        elif forget(run, None) is not None:
+            view[counter + b] = shadow[b] = shadow[b] + ONE
+        else:
+            return
+        view[sum_at] = ran[0] = ran[0] + took
+        view[last_at] = at
+
+    return end
+
+
+def _failing(
+    number: int, context: WriteContext, end: Callable[[Run, int], None]
+) -> Callable[[Run, int, type[BaseException]], None]:
+    count_exception = context.count_exception
 
     def fail(run: Run, since: int, exception: type[BaseException]) -> None:
-        failed(run, since)
+        end(run, since)
         count_exception(number, exception)
+
+    return fail
+
+
+def _dropping(number: int, context: WriteContext) -> Callable[[Run, int], None]:
+    view, append, forget = context.words, context.slots.free.append, context.slots.without.pop
+    counter = context.table(layout.FINISHED) + number * 4 * ENDING_LANES + 3 * ENDING_LANES
+    shadow = _shadow(view, counter, ENDING_LANES, layout.IS_DROPPED, number)
 
     def drop(run: Run, reason: int) -> None:
         if run > 0:
-            Q[run] = Q[dropped_at + reason] = dropped[reason] = dropped[reason] + ONE
+            view[run] = view[counter + reason] = shadow[reason] = shadow[reason] + ONE
             append(run)
-        elif without.pop(run, None) is not None:
-            Q[dropped_at + reason] = dropped[reason] = dropped[reason] + ONE
+        elif forget(run, None) is not None:
+            view[counter + reason] = shadow[reason] = shadow[reason] + ONE
 
-    return [schedule, start, succeed, fail, cancel, drop]
+    return drop
 
 
 def _shadow(words: memoryview, at: int, lanes: int, state: int, number: int) -> list[int]:
     """The counters as they stand, each with the low bits its ctl word will carry."""
-    return [
-        words[at + lane] & -ONE | lane << BUCKET_SHIFT | number << TASK_SHIFT | state for lane in range(lanes)
-    ]
+    return [words[at + lane] & -ONE | lane << BUCKET_SHIFT | number << TASK_SHIFT | state for lane in range(lanes)]
 
 
 def _own_runs_only(call: Callable[..., Any], inherited: frozenset[Run]) -> Callable[..., Any]:
@@ -255,4 +280,4 @@ def _locked(call: Callable[..., Any], lock: Any) -> Callable[..., Any]:
 
 
 def _has_gil() -> bool:
-    return getattr(sys, "_is_gil_enabled", lambda: True)()
+    return bool(getattr(sys, "_is_gil_enabled", lambda: True)())

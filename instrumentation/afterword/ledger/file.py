@@ -22,7 +22,7 @@ OFF_SUFFIX: Final = ".off"
 SAFE_FILESYSTEMS: Final = frozenset({"tmpfs", "ext2", "ext3", "ext4", "xfs", "overlay", "ramfs"})
 
 
-class LedgerUnavailable(Exception):
+class LedgerUnavailableError(Exception):
     """No ledger can be kept here; ``reason`` is a short, countable word, the text one sentence."""
 
     def __init__(self, reason: str, sentence: str) -> None:
@@ -54,7 +54,7 @@ class LedgerFile:
     def still_there(self) -> bool:
         """Whether the path still leads to this file (a cleaner may have removed it)."""
         try:
-            return os.stat(self.path, follow_symlinks=False).st_ino == self.inode
+            return self.path.stat(follow_symlinks=False).st_ino == self.inode
         except OSError:
             return False
 
@@ -63,7 +63,7 @@ def create(directory: Path, service: str, version: str, slots: int = layout.DEFA
     """Make this process's ledger in ``directory``, which is made when missing.
 
     Raises:
-        LedgerUnavailable: with a reason and one sentence; nothing is left behind.
+        LedgerUnavailableError: with a reason and one sentence; nothing is left behind.
     """
     prepare_directory(directory)
     table, size = layout.sections(slots)
@@ -84,11 +84,11 @@ def materialise(directory: Path, header: layout.Header, content: bytes) -> Ledge
         _preallocate(fd, header.file_size)
         mapping = mmap.mmap(fd, header.file_size)
         mapping[: len(content)] = content
-        os.rename(newborn, final)
+        newborn.rename(final)
         return LedgerFile(final, header, mapping, os.fstat(fd).st_ino)
     except (OSError, ValueError) as error:
         with contextlib.suppress(OSError):
-            os.unlink(newborn)
+            newborn.unlink()
         raise _unavailable(directory, error) from error
     finally:
         os.close(fd)
@@ -98,7 +98,7 @@ def prepare_directory(directory: Path) -> None:
     """Make the directory if need be, and refuse one that others could tamper with.
 
     Raises:
-        LedgerUnavailable: missing, unwritable, a link, someone else's, open to others, or unsafe.
+        LedgerUnavailableError: missing, unwritable, a link, someone else's, open to others, or unsafe.
     """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -106,15 +106,17 @@ def prepare_directory(directory: Path) -> None:
     except OSError as error:
         raise _unavailable(directory, error) from error
     if not stat.S_ISDIR(found.st_mode):
-        raise LedgerUnavailable("not_a_directory", f"{directory} is not a directory (a link counts as none)")
+        raise LedgerUnavailableError("not_a_directory", f"{directory} is not a directory (a link counts as none)")
     if found.st_uid not in (os.geteuid(), 0) and os.geteuid() != 0:
-        raise LedgerUnavailable("wrong_owner", f"{directory} belongs to uid {found.st_uid}, not to {os.geteuid()}")
+        raise LedgerUnavailableError("wrong_owner", f"{directory} belongs to uid {found.st_uid}, not to {os.geteuid()}")
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         mode = stat.S_IMODE(found.st_mode)
-        raise LedgerUnavailable("wrong_mode", f"{directory} is writable by others (mode {mode:04o}); it must be 0700")
+        raise LedgerUnavailableError(
+            "wrong_mode", f"{directory} is writable by others (mode {mode:04o}); it must be 0700"
+        )
     kind = filesystem(directory)
     if kind is not None and kind not in SAFE_FILESYSTEMS:
-        raise LedgerUnavailable(
+        raise LedgerUnavailableError(
             "filesystem", f"{directory} is on {kind}, where a full disk could kill the application; use a tmpfs or ext4"
         )
 
@@ -137,9 +139,9 @@ def leave_note(directory: Path, reason: str) -> int | None:
 def filesystem(path: Path) -> str | None:
     """The type of the file system that holds ``path``, as the kernel names it; None if unknown."""
     try:
-        device = os.stat(path).st_dev
+        device = path.stat().st_dev
         wanted = f"{os.major(device)}:{os.minor(device)}"
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:
+        with Path("/proc/self/mountinfo").open(encoding="utf-8", errors="replace") as mounts:
             for line in mounts:
                 left, _, right = line.partition(" - ")
                 if left.split(" ", 3)[2] == wanted:
@@ -160,7 +162,7 @@ def boot_id() -> bytes:
 def namespace(kind: str) -> int:
     """The inode of this process's ``pid`` or ``time`` namespace; 0 where there is none."""
     try:
-        return os.stat(f"/proc/self/ns/{kind}").st_ino
+        return Path(f"/proc/self/ns/{kind}").stat().st_ino
     except OSError:
         return 0
 
@@ -202,9 +204,9 @@ def _process_started() -> int:
         return 0
 
 
-def _unavailable(directory: Path, error: Exception) -> LedgerUnavailable:
+def _unavailable(directory: Path, error: Exception) -> LedgerUnavailableError:
     number = getattr(error, "errno", None)
     reason = {1: "denied", 2: "missing", 13: "denied", 17: "not_a_directory", 20: "not_a_directory", 28: "no_space",
               30: "read_only", 24: "no_descriptors", 23: "no_descriptors"}.get(number or 0, "error")  # fmt: skip
     text = getattr(error, "strerror", None) or str(error)
-    return LedgerUnavailable(reason, f"no ledger can be written in {directory}: {text}")
+    return LedgerUnavailableError(reason, f"no ledger can be written in {directory}: {text}")

@@ -1,4 +1,4 @@
-"""This process's own ledger: opened at first use, kept through fork and deletion, closed at exit.
+"""A process's own ledger: opened at first use, kept through fork and deletion, closed at exit.
 
 Accounts are opened by name once and rebound whenever the ledger under them changes: a forked child
 gets a ledger of its own, a deleted file is written again, and without a ledger they book nothing.
@@ -117,11 +117,13 @@ class Owner:
         if self._context is not None:
             return True
         with self._lock:
-            if self._context is None and self.unavailable is None:
-                self._open()
+            if self.unavailable is None:
+                self._open_once()
         return self._context is not None
 
-    def _open(self) -> None:
+    def _open_once(self) -> None:
+        if self._context is not None:
+            return None
         try:
             from afterword.ledger import file
         except ImportError:
@@ -129,7 +131,7 @@ class Owner:
         try:
             made = file.create(self.settings.directory, self.service, self.version, self.settings.slots)
             made.words[layout.W_STATE] = layout.STATE_LIVE
-        except file.LedgerUnavailable as error:
+        except file.LedgerUnavailableError as error:
             note = partial(file.leave_note, self.settings.directory, error.reason)
             return self._give_up(error.reason, str(error), note)
         self._use(made, None)
@@ -168,7 +170,7 @@ class Owner:
             return
         from afterword.ledger import file
 
-        with contextlib.suppress(file.LedgerUnavailable), self._lock:
+        with contextlib.suppress(file.LedgerUnavailableError), self._lock:
             file.prepare_directory(current.path.parent)
             copy = file.materialise(current.path.parent, current.header, current.mapping[:])
             self._use(copy, context.slots)
@@ -249,4 +251,5 @@ class Owner:
 def say(sentence: str) -> None:
     """One line on stderr; a process without a usable stderr stays silent."""
     with contextlib.suppress(Exception):
-        print(f"afterword: {sentence}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"afterword: {sentence}\n")
+        sys.stderr.flush()

@@ -16,8 +16,17 @@ from typing import Final
 
 from afterword.ledger import layout, records
 from afterword.ledger.accounts import Declaration
-from afterword.ledger.layout import BUCKET_MASK, BUCKET_SHIFT, BUCKETS, ENDING_LANES, ORDINAL_SHIFT, STATE_MASK
-from afterword.ledger.layout import TASK_MASK, TASK_SHIFT, LayoutError
+from afterword.ledger.layout import (
+    BUCKET_MASK,
+    BUCKET_SHIFT,
+    BUCKETS,
+    ENDING_LANES,
+    ORDINAL_SHIFT,
+    STATE_MASK,
+    TASK_MASK,
+    TASK_SHIFT,
+    LayoutError,
+)
 
 _OPEN_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -30,7 +39,7 @@ class Liveness(Enum):
     UNKNOWN = "unknown"
 
 
-class CannotOpen(Exception):
+class CannotOpenError(Exception):
     """The file may be fine but could not be opened or locked now: neither alive nor dead."""
 
 
@@ -82,7 +91,7 @@ class LedgerReader:
 
         Raises:
             LayoutError: it is no ledger to be trusted; the reason is countable.
-            CannotOpen: nothing can be said about it now.
+            CannotOpenError: nothing can be said about it now.
         """
         self.path = path
         try:
@@ -92,7 +101,7 @@ class LedgerReader:
                 raise LayoutError("link", "it is a symbolic link") from error
             if error.errno == errno.ENXIO:
                 raise LayoutError("not_a_file", "it is not a regular file") from error
-            raise CannotOpen(str(error)) from error
+            raise CannotOpenError(str(error)) from error
         try:
             self.inode, self.size = self._check(allowed_uids)
             self.header = layout.unpack_header(os.pread(self._fd, layout.LIVE_WORDS * 8, 0), self.size)
@@ -101,7 +110,7 @@ class LedgerReader:
             raise
         except OSError as error:
             self.close()
-            raise CannotOpen(str(error)) from error
+            raise CannotOpenError(str(error)) from error
         self._names: dict[int, tuple[str, str, Declaration]] = {}
 
     def _check(self, allowed_uids: frozenset[int]) -> tuple[int, int]:

@@ -7,15 +7,14 @@ from typing import Final
 
 from prometheus_client import Metric as Family
 from prometheus_client.samples import Sample
-from prometheus_client.utils import floatToGoString
 
 from afterword import contract, words
 from afterword.books.bookkeeper import Scan, birth_key
 from afterword.books.model import TaskBooks, TaskKey
 from afterword.contract import Metric
 
-_BOUNDS: Final = (*(floatToGoString(bound) for bound in contract.BUCKET_BOUNDS), "+Inf")
-_WITHOUT_EXTRA: Final = (
+_BOUNDS: Final = (*(str(float(bound)) for bound in contract.BUCKET_BOUNDS), "+Inf")
+_WITHOUT_EXTRA: Final[tuple[tuple[Metric, Callable[[TaskBooks], float]], ...]] = (
     (contract.SCHEDULED, lambda b: b.scheduled),
     (contract.STARTED, lambda b: b.started_total),
     (contract.WAITING_RUNS, lambda b: b.waiting),
@@ -100,12 +99,12 @@ def _lost(key: TaskKey, books: TaskBooks, scan: Scan) -> Iterator[_Value]:
         yield (reason, phase), n, scan.born.get(birth_key("lost", key, reason, phase))
 
 
-def _errors(key: TaskKey, books: TaskBooks, scan: Scan) -> Iterator[_Value]:
+def _errors(_: TaskKey, books: TaskBooks, __: Scan) -> Iterator[_Value]:
     for exception, n in sorted(books.errors.items()):
         yield (exception,), n, None
 
 
-def _info(key: TaskKey, books: TaskBooks, scan: Scan) -> Iterator[_Value]:
+def _info(_: TaskKey, books: TaskBooks, __: Scan) -> Iterator[_Value]:
     yield (books.importance, books.owner), 1, None
 
 

@@ -32,7 +32,7 @@ def embedded(directory: Path, path: str) -> Callable[[MutableMapping[str, Any], 
     """
     exposition = Exposition(Bookkeeper(directory).scan)
 
-    async def endpoint(scope: MutableMapping[str, Any], receive: Any, send: Any) -> bool:
+    async def endpoint(scope: MutableMapping[str, Any], _: Any, send: Any) -> bool:
         if scope["type"] != "http" or scope["path"] != path or scope["method"] not in ("GET", "HEAD"):
             return False
         accept = dict(scope["headers"]).get(b"accept", b"").decode("latin-1")

@@ -1,0 +1,63 @@
+"""A process's ledger without an application: for tests of the ledger and of the books."""
+
+import os
+from pathlib import Path
+
+from afterword import settings, words
+from afterword.books.model import TaskKey, Totals
+from afterword.books.one_ledger import clock_of, of_dead, of_living
+from afterword.ledger import file
+from afterword.ledger.accounts import Account, Declaration
+from afterword.ledger.owner import Owner
+from afterword.ledger.reader import LedgerReader, Snapshot
+
+SERVICE = "shop"
+
+
+def owner(directory: Path, **more: object) -> Owner:
+    """An owner with an open ledger in ``directory``; keywords are settings."""
+    made = Owner(settings.load({"dir": str(directory), **more}, _fail, environment={}), "test", SERVICE)
+    assert made.open(), made.unavailable
+    return made
+
+
+def account(of: Owner, name: str = "mail", kind: str = words.BACKGROUND) -> Account:
+    """An account that declares nothing."""
+    return of.account(name, kind, Declaration())
+
+
+def reader(path: Path) -> LedgerReader:
+    """A reader that trusts our own files."""
+    return LedgerReader(path, frozenset({os.geteuid()}))
+
+
+def snapshot(path: Path, *, dead: bool, now_ns: int = 0) -> Snapshot:
+    """One reading of one file."""
+    opened = reader(path)
+    try:
+        return opened.snapshot(dead=dead, now_ns=now_ns)
+    finally:
+        opened.close()
+
+
+def totals(path: Path, *, dead: bool) -> Totals:
+    """One file's books, as if its owner lived or was dead."""
+    read = snapshot(path, dead=dead)
+    clock = clock_of(read.header, file.boot_id(), file.namespace("time"))
+    return of_dead(read, clock, file.boot_id()) if dead else of_living(read, clock)
+
+
+def key(task: str = "mail", kind: str = words.BACKGROUND) -> TaskKey:
+    """The key of one of our tasks."""
+    return TaskKey(SERVICE, task, kind)
+
+
+def run_to_the_end(of: Account) -> None:
+    """One run that succeeds."""
+    run = of.schedule()
+    of.succeed(run, of.start(run))
+
+
+
+def _fail(sentence: str) -> None:
+    raise AssertionError(sentence)

@@ -1,0 +1,261 @@
+"""Accounts: what is booked is what a reader reads, at every moment a kill could choose."""
+
+import threading
+from collections import Counter
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.ledgers import account, key, owner, run_to_the_end, snapshot, totals
+
+from afterword import words
+from afterword.books.model import TaskBooks
+from afterword.ledger import layout
+from afterword.ledger.accounts import Account, Run, Slots, WriteContext, bind
+
+#: What may happen next: a new run, or something to one of the open ones.
+STEPS = st.lists(
+    st.tuples(st.sampled_from(("schedule", "start", "succeed", "fail", "cancel", "drop")), st.integers(0, 7)),
+    max_size=60,
+)
+SAME_DIRECTORY = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+
+
+class Twin:
+    """The same books kept in plain Python: what the ledger must say."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Run] = []
+        self.running: list[tuple[Run, int]] = []
+        self.count: Counter[str] = Counter()
+
+    def take(self, step: str, pick: int, on: Account) -> None:
+        """Apply one step to the ledger and to these books; steps that are impossible now do nothing."""
+        if step == "schedule":
+            self.waiting.append(on.schedule())
+        elif step in ("start", "drop"):
+            if not self.waiting:
+                return
+            run = self.waiting.pop(pick % len(self.waiting))
+            if step == "start":
+                self.running.append((run, on.start(run)))
+            else:
+                on.drop(run, pick)
+        else:
+            if not self.running:
+                return
+            run, since = self.running.pop(pick % len(self.running))
+            if step == "fail":
+                on.fail(run, since, KeyError)
+            else:
+                getattr(on, step)(run, since)
+        self.count[step] += 1
+
+    def agrees(self, books: TaskBooks) -> bool:
+        """Whether the ledger tells the same story."""
+        ended = {outcome: sum(buckets) for outcome, buckets in books.finished.items()}
+        return (
+            books.scheduled == self.count["schedule"]
+            and books.started_total == self.count["start"]
+            and ended == {o: self.count[step] for o, step in zip(words.OUTCOMES, ("succeed", "fail", "cancel"))}
+            and books.dropped.total() == self.count["drop"]
+            and books.errors.total() == self.count["fail"]
+        )
+
+
+@given(steps=STEPS)
+@SAME_DIRECTORY
+def test_any_sequence_of_steps_is_read_back_exactly(directory, steps):
+    """A living ledger says what happened, a dead one says that what was open is lost."""
+    one = owner(directory, slots=64)
+    twin, mail = Twin(), account(one)
+    for step, pick in steps:
+        twin.take(step, pick, mail)
+    alive = totals(one.path, dead=False).task(key())
+    dead = totals(one.path, dead=True).task(key())
+    path = one.path
+    one.close()
+    path.unlink()
+    assert twin.agrees(alive)
+    assert twin.agrees(dead)
+    assert (alive.waiting, alive.running) == (len(twin.waiting), len(twin.running))
+    assert (dead.waiting, dead.running) == (0, 0)
+    assert dead.lost_in(words.WAITING) == len(twin.waiting)
+    assert dead.lost_in(words.RUNNING) == len(twin.running)
+
+
+class RecordedWords:
+    """The ledger's words as an account sees them, with every store written down in its order."""
+
+    def __init__(self, words_: memoryview) -> None:
+        self.words = words_
+        self.stores: list[tuple[int, int]] = []
+
+    def __getitem__(self, index: int) -> int:
+        return self.words[index]
+
+    def __setitem__(self, index: int, value: int) -> None:
+        self.stores.append((index, value))
+        self.words[index] = value
+
+
+@given(steps=STEPS)
+@settings(SAME_DIRECTORY, max_examples=40)
+def test_a_kill_between_any_two_stores_leaves_balanced_books(directory, steps):
+    """Every prefix of the stores: the books balance, each step happened or not, and the slots tell the same."""
+    one = owner(directory, slots=64)
+    context = one._context
+    recorded = RecordedWords(context.words)
+    mail = account(one)
+    bind(mail, 0, WriteContext(recorded, context.sections, Slots(recorded, context.slots.first, 64),
+                               context.count_exception, lambda: None))  # fmt: skip
+    twin, story = Twin(), [Counter()]
+    until = []
+    for step, pick in steps:
+        twin.take(step, pick, mail)
+        story.append(Counter(twin.count))
+        until.append(len(recorded.stores))
+    slots = range(context.slots.first, context.slots.first + 64 * 8, 8)
+    for index, _ in recorded.stores:
+        context.words[index] = 0
+    step_of = 0
+    for done, (index, value) in enumerate(recorded.stores, start=1):
+        context.words[index] = value
+        while step_of < len(until) and until[step_of] < done:
+            step_of += 1
+        books = totals(one.path, dead=True).task(key())  # raises if they do not balance
+        counted = {
+            "schedule": books.scheduled,
+            "start": books.started_total,
+            "drop": books.dropped.total(),
+            **{s: sum(books.finished[o]) for o, s in zip(words.OUTCOMES, ("succeed", "fail", "cancel"))},
+        }
+        before, after = story[step_of], story[step_of + 1]
+        assert all(before[name] <= n <= after[name] for name, n in counted.items())
+        states = Counter(context.words[slot] & layout.STATE_MASK for slot in slots)
+        lost = {layout.IS_WAITING: books.lost_in(words.WAITING), layout.IS_RUNNING: books.lost_in(words.RUNNING)}
+        assert lost == {state: states[state] for state in lost}
+    path = one.path
+    one.close()
+    path.unlink()
+
+
+def test_the_store_a_kill_cuts_off_is_repaired_from_the_slot(directory):
+    """A ctl word whose counter lags is a transition that happened."""
+    one = owner(directory)
+    mail = account(one)
+    run = mail.schedule()
+    words_, section = one._context.words, one._context.sections[layout.SCHEDULED]
+    words_[section.offset // 8] -= layout.ONE
+    assert words_[run] >> layout.ORDINAL_SHIFT == 1
+    read = snapshot(one.path, dead=True)
+    assert (read.repaired, read.tasks[0].scheduled) == (1, 1)
+    one.close()
+
+
+def test_when_all_slots_are_taken_totals_stay_exact(directory):
+    """Runs beyond the slots are counted, ended and lost like all others, and the bound is told."""
+    one = owner(directory, slots=64)
+    mail = account(one)
+    runs = [mail.schedule() for _ in range(100)]
+    started = [(run, mail.start(run)) for run in runs[:80]]
+    for run, since in started[:70]:
+        mail.succeed(run, since)
+    for run in runs[80:85]:
+        mail.drop(run, 0)
+    alive, dead = totals(one.path, dead=False).task(key()), totals(one.path, dead=True)
+    assert (alive.scheduled, alive.started_total, alive.running, alive.waiting) == (100, 80, 10, 15)
+    assert dead.task(key()).lost == {(words.LOST_KILLED, words.WAITING): 15, (words.LOST_KILLED, words.RUNNING): 10}
+    assert dead.service("shop").overflow["slots"] == 36
+    one.close()
+
+
+def test_a_run_without_slot_waits_and_runs_for_its_own_time(directory):
+    """The wait of a run without a slot is not taken from somebody else's slot."""
+    one = owner(directory, slots=64)
+    mail = account(one)
+    runs = [mail.schedule() for _ in range(65)]
+    assert runs[-1] < 0
+    mail.succeed(runs[-1], mail.start(runs[-1]))
+    books = totals(one.path, dead=False).task(key())
+    assert books.started_total == 1
+    assert books.wait_seconds < 5
+    one.close()
+
+
+def test_a_run_that_was_never_booked_books_nothing(directory):
+    """Ending a run twice, or one of a ledger that is gone, must not break the books."""
+    one = owner(directory, slots=64)
+    mail = account(one)
+    runs = [mail.schedule() for _ in range(65)]
+    mail.drop(runs[-1], 0)
+    mail.drop(runs[-1], 0)
+    mail.succeed(0, mail.start(0))
+    books = totals(one.path, dead=False).task(key())
+    assert (books.dropped.total(), books.started_total) == (1, 0)
+    one.close()
+
+
+def test_more_task_names_than_fit_share_one_account_and_are_counted(directory):
+    """10,000 names: the first 248 have their own books, the rest add up under __other__."""
+    one = owner(directory)
+    for n in range(10_000):
+        run_to_the_end(account(one, f"task_{n}"))
+    read = totals(one.path, dead=True)
+    assert len(read.tasks) == 249
+    assert sum(books.scheduled for books in read.tasks.values()) == 10_000
+    assert read.task(key(words.OTHER)).scheduled == 10_000 - 248
+    assert read.service("shop").overflow["tasks"] == 10_000 - 248
+    one.close()
+
+
+def test_exception_classes_are_bounded_a_task(directory):
+    """The sixteenth class of a task and all after it are counted under __other__."""
+    one = owner(directory)
+    mail = account(one)
+    for n in range(40):
+        run = mail.schedule()
+        mail.fail(run, mail.start(run), type(f"Error{n}", (Exception,), {"__module__": "shop"}))
+    errors = totals(one.path, dead=True).task(key()).errors
+    assert errors.total() == 40
+    assert errors[words.OTHER] == 25
+    assert len(errors) == 16
+    one.close()
+
+
+@pytest.mark.framework
+def test_threads_on_one_account_never_lose_a_step(directory, monkeypatch):
+    """Without a lock, at a thread switch every ten microseconds, every count is exact."""
+    one = owner(directory)
+    mail = account(one)
+    import sys
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        threads = [threading.Thread(target=lambda: [run_to_the_end(mail) for _ in range(3000)]) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    books = totals(one.path, dead=False).task(key())
+    assert (books.scheduled, books.started_total, sum(books.finished["succeeded"])) == (24_000,) * 3
+    assert books.running == books.waiting == 0
+    one.close()
+
+
+@pytest.mark.framework
+def test_the_locked_form_for_builds_without_a_gil_books_the_same(directory, monkeypatch):
+    """Where there is no GIL an account takes a lock; the books are the same."""
+    monkeypatch.setattr("afterword.ledger.accounts._has_gil", lambda: False)
+    one = owner(directory)
+    mail = account(one)
+    threads = [threading.Thread(target=lambda: [run_to_the_end(mail) for _ in range(500)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert totals(one.path, dead=True).task(key()).scheduled == 2000
+    one.close()
