@@ -1,0 +1,36 @@
+"""Grafana dashboards, generated from the metric contract and the numbers of the alerts.
+
+Building them needs the extra ``dashboards``; loading the generated files needs nothing.
+"""
+
+import warnings
+from pathlib import Path
+
+__all__ = ["build", "write"]
+
+
+def build() -> dict[str, str]:
+    """Each dashboard as JSON text by file name. Raises ImportError with the line to type when the extra is missing."""
+    try:
+        with warnings.catch_warnings():
+            # The SDK announces its next dashboard format on import; the classic one is what we ship.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            from afterword.dashboards import overview
+            from afterword.dashboards.layout import to_json
+    except ImportError as error:
+        if (error.name or "").split(".")[0] != "grafana_foundation_sdk":
+            raise
+        raise ImportError("Building dashboards needs one more package: pip install 'afterword[dashboards]'") from None
+    return {f"{overview.UID}.json": to_json(overview.dashboard())}
+
+
+def write(directory: Path) -> list[Path]:
+    """Write every dashboard into ``directory``, which is created when missing; returns the files."""
+    texts = build()
+    directory.mkdir(parents=True, exist_ok=True)
+    files = []
+    for name, text in texts.items():
+        path = directory / name
+        path.write_text(text, encoding="utf-8")
+        files.append(path)
+    return files
