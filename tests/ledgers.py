@@ -2,19 +2,20 @@
 
 import os
 from pathlib import Path
+from typing import Any, NoReturn
 
 from afterword import settings, words
 from afterword.books.model import TaskKey, Totals
 from afterword.books.one_ledger import clock_of, of_dead, of_living
 from afterword.ledger import file
-from afterword.ledger.accounts import Account, Declaration
+from afterword.ledger.accounts import Account, Declaration, WriteContext
 from afterword.ledger.owner import Owner
 from afterword.ledger.reader import LedgerReader, Snapshot
 
 SERVICE = "shop"
 
 
-def owner(directory: Path, **more: object) -> Owner:
+def owner(directory: Path, **more: Any) -> Owner:
     """An owner with an open ledger in ``directory``; keywords are settings."""
     made = Owner(settings.load({"dir": str(directory), **more}, _fail, environment={}), "test", SERVICE)
     assert made.open(), made.unavailable
@@ -24,6 +25,24 @@ def owner(directory: Path, **more: object) -> Owner:
 def account(of: Owner, name: str = "mail", kind: str = words.BACKGROUND) -> Account:
     """An account that declares nothing."""
     return of.account(name, kind, Declaration())
+
+
+def path_of(one: Owner) -> Path:
+    """The file of an open ledger."""
+    assert one.path is not None
+    return one.path
+
+
+def context_of(one: Owner) -> WriteContext:
+    """What the accounts of an open ledger write to."""
+    assert one._context is not None
+    return one._context
+
+
+def close_file(one: Owner) -> None:
+    """Unmap an open ledger without a word, as a kill does."""
+    assert one._file is not None
+    one._file.close()
 
 
 def reader(path: Path) -> LedgerReader:
@@ -58,6 +77,5 @@ def run_to_the_end(of: Account) -> None:
     of.succeed(run, of.start(run))
 
 
-
-def _fail(sentence: str) -> None:
+def _fail(sentence: str) -> NoReturn:
     raise AssertionError(sentence)

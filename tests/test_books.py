@@ -2,11 +2,11 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.ledgers import account, key, owner, run_to_the_end
 
 from afterword import words
 from afterword.books import bookkeeper, carried
@@ -14,6 +14,7 @@ from afterword.books.bookkeeper import Bookkeeper
 from afterword.books.carried import Carried
 from afterword.books.model import ServiceBooks, TaskBooks, TaskKey, Totals
 from afterword.ledger import layout
+from tests.ledgers import account, close_file, key, owner, path_of, reader, run_to_the_end
 
 COUNT = st.integers(0, 10_000)
 BUCKETS = st.lists(COUNT, min_size=layout.BUCKETS, max_size=layout.BUCKETS)
@@ -102,7 +103,7 @@ def test_an_open_run_of_a_killed_process_is_lost_by_kill(directory):
     one = owner(directory)
     mail = account(one)
     mail.start(mail.schedule())
-    one._file.close()
+    close_file(one)
     scan = Bookkeeper(directory).scan()
     assert scan.totals.task(key()).lost == {(words.LOST_KILLED, words.RUNNING): 1}
     assert scan.totals.service("shop").exits == {words.EXIT_KILLED: 1}
@@ -122,10 +123,11 @@ def test_a_ledger_of_an_earlier_boot_is_lost_by_reboot(directory):
     """Its lock went with the machine, and nothing says how its process ended."""
     one = owner(directory)
     account(one).schedule()
-    path, header = one.path, one._file.header
-    one._file.close()
+    path = path_of(one)
+    header = reader(path).header
+    close_file(one)
     with path.open("r+b") as file:
-        file.write(layout.pack_header(type(header)(**{**_fields(header), "boot_id": b"x" * 16})))
+        file.write(layout.pack_header(replace(header, boot_id=b"x" * 16)))
     scan = Bookkeeper(directory).scan()
     assert scan.totals.task(key()).lost == {(words.LOST_REBOOT, words.WAITING): 1}
     assert scan.totals.service("shop").exits == {words.EXIT_UNKNOWN: 1}
@@ -170,16 +172,14 @@ def test_totals_and_births_survive_the_bookkeeper(directory):
 def test_two_bookkeepers_tell_the_same_while_one_of_them_folds(directory):
     """Any worker may answer for all: nobody counts twice, and nobody's counter falls."""
     two = [Bookkeeper(directory), Bookkeeper(directory)]
-    scheduled = 0
-    for turn in range(60):
+    for scheduled in range(1, 61):
         one = owner(directory, slots=64)
         mail = account(one)
         mail.schedule()
-        scheduled += 1
         for keeper in two:
             assert keeper.scan().totals.task(key()).scheduled == scheduled
         one.close()
-        for keeper in two if turn % 2 else reversed(two):
+        for keeper in two if scheduled % 2 else reversed(two):
             books = keeper.scan().totals.task(key())
             assert (books.scheduled, books.lost.total()) == (scheduled, scheduled)
 
@@ -190,7 +190,7 @@ def test_a_ledger_deleted_under_its_process_goes_on_counting(directory):
     mail = account(one)
     mail.schedule()
     assert keeper.scan().totals.task(key()).scheduled == 1
-    one.path.unlink()
+    path_of(one).unlink()
     mail.schedule()
     assert keeper.scan().totals.task(key()).scheduled == 2
     one.close()
@@ -204,9 +204,9 @@ def test_a_deleted_ledger_is_written_again_by_its_process(directory):
     mail = account(one)
     run = mail.schedule()
     keeper.scan()
-    one.path.unlink()
+    path_of(one).unlink()
     one._check_file()
-    assert one.path.exists()
+    assert path_of(one).exists()
     mail.succeed(run, mail.start(run))
     run_to_the_end(mail)
     for reading in (keeper, Bookkeeper(directory)):
@@ -242,7 +242,3 @@ def test_task_names_are_bounded_over_all_processes(directory, monkeypatch):
     assert sum(books.scheduled for books in totals.tasks.values()) == 12
     assert len(totals.tasks) == 6
     assert totals.service("shop").overflow["sidecar_tasks"] > 0
-
-
-def _fields(header: layout.Header) -> dict[str, object]:
-    return {name: getattr(header, name) for name in header.__slots__}

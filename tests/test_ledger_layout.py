@@ -2,21 +2,22 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.ledgers import account, key, owner, run_to_the_end, totals
 
 from afterword import words
 from afterword.ledger import layout
+from tests.ledgers import account, key, owner, path_of, run_to_the_end, totals
 
 GOLDEN = Path(__file__).parent / "golden"
 PRINTABLE = st.text(alphabet=st.characters(exclude_categories=("Cs", "Cc")), max_size=80)
 WORD = st.integers(0, 2**64 - 1)
 
 
-def header(**changes: object) -> layout.Header:
+def header(**changes: Any) -> layout.Header:
     """A header of a small ledger."""
     table, size = layout.sections(64)
     plain = layout.Header(b"u" * 16, b"b" * 16, 1, 2, 3, 4, 5, 6, 7, "shop", "0.1", size, table)
@@ -101,6 +102,6 @@ def test_there_is_a_golden_file_of_the_present_format():
 def test_an_open_run_takes_one_cache_line(directory):
     """64 bytes a slot: 100,000 open runs are 6.4 MB."""
     one = owner(directory, slots=100_000)
-    assert one.path.stat().st_size < 100_000 * 64 + 300 * 1024
+    assert path_of(one).stat().st_size < 100_000 * 64 + 300 * 1024
     run_to_the_end(account(one))
     one.close()

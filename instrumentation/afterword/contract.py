@@ -11,7 +11,7 @@ MetricType = Literal["counter", "gauge", "histogram", "info"]
 
 #: Upper bounds of the wait and run histograms, in seconds; a last bucket takes the rest.
 #: They are part of the ledger format (docs/ledger-format.md): changing them is a new format.
-BUCKET_BOUNDS: Final = (0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 3600.0)
+BUCKET_BOUNDS: Final = (0.01, 0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0)
 
 #: A run longer than this is overdue, unless its task declares a deadline. The founding article
 #: alerts on a gap that stays for five minutes. Seconds.
@@ -116,7 +116,10 @@ SIDECAR_DIRECTORY = Metric(
     "afterword_sidecar_directory_usable", "gauge", (), "1 if applications can keep ledgers in the directory."
 )
 SIDECAR_FOLD_ERRORS = Metric(
-    "afterword_sidecar_fold_errors", "counter", (), "Attempts to fold dead ledgers that failed; they stay and are retried."
+    "afterword_sidecar_fold_errors",
+    "counter",
+    (),
+    "Attempts to fold dead ledgers that failed; they stay and are retried.",
 )
 SIDECAR_BUILD = Metric("afterword_sidecar_build_info", "gauge", ("version", "python"), "Always 1: what is running.")
 OVERFLOW = Metric(

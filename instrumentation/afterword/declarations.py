@@ -32,19 +32,23 @@ def task(
 
     Raises:
         ValueError: A value that cannot be meant, in one sentence.
+        TypeError: What is decorated cannot be called.
     """
-    _check_text("name", name, none=True)
+    _check_text("name", name)
     _check_seconds("deadline", deadline)
     _check_seconds("start_deadline", start_deadline)
     if importance not in words.IMPORTANCES:
         raise ValueError(f"importance is {importance!r}; allowed: {', '.join(words.IMPORTANCES)}")
-    _check_text("owner", owner or None, none=True)
+    _check_text("owner", owner or None)
     declaration = Declaration(name, deadline, start_deadline, importance, owner)
 
     def declare(function: F) -> F:
         if not callable(function):
-            raise ValueError(f"@afterword.task(...) declares a function, not {function!r}")
-        setattr(function, ATTRIBUTE, declaration)
+            raise TypeError(f"@afterword.task(...) declares a function, not {function!r}")
+        try:
+            setattr(function, ATTRIBUTE, declaration)
+        except (AttributeError, TypeError) as error:
+            raise TypeError(f"{function!r} cannot carry a declaration; wrap it in a function of your own") from error
         return function
 
     return declare
@@ -52,22 +56,23 @@ def task(
 
 def declaration_of(function: object) -> Declaration:
     """What ``function`` declares; an empty declaration if nothing."""
-    found = getattr(function, ATTRIBUTE, None)
+    try:
+        found = getattr(function, ATTRIBUTE, None)
+    except Exception:  # noqa: BLE001 - the user's object computes its attributes and fails at it
+        return UNDECLARED
     return found if isinstance(found, Declaration) else UNDECLARED
 
 
 UNDECLARED: Final = Declaration()
 
 
-def _check_seconds(name: str, value: float | None) -> None:
+def _check_seconds(name: str, value: object) -> None:
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
         raise ValueError(f"{name} is {value!r}; allowed: seconds, more than 0")
 
 
-def _check_text(name: str, value: str | None, *, none: bool) -> None:
-    if value is None and none:
-        return
-    if not isinstance(value, str) or not value.strip():
+def _check_text(name: str, value: object) -> None:
+    if value is not None and not (isinstance(value, str) and value.strip()):
         raise ValueError(f"{name} is {value!r}; allowed: a text that is not empty")

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     App = TypeVar("App", bound=Starlette)
 
 _instrumented: "weakref.WeakSet[Any]" = weakref.WeakSet()
+#: Mistakes in the settings that were told already: once a process, not once an application.
+_told: set[str] = set()
 
 
 def instrument(
@@ -22,7 +24,10 @@ def instrument(
     dir: str | os.PathLike[str] | None = None,  # noqa: A002 - the setting's name in all its forms
     deadline: float | None = None,
     start_deadline: float | None = None,
+    time_scale: float | None = None,
+    slots: int | None = None,
     metrics: str | None = None,
+    disabled: bool | None = None,
 ) -> "App":
     """Account for everything ``app`` owes after its responses. Idempotent; never raises into the app.
 
@@ -32,17 +37,24 @@ def instrument(
         dir: Where the ledger is kept; else AFTERWORD_DIR, else ``/dev/shm/afterword-UID``.
         deadline: Seconds after which a run is overdue; else AFTERWORD_DEADLINE, else 300.
         start_deadline: Seconds a run may wait; else AFTERWORD_START_DEADLINE, else 60.
+        time_scale: Divides every default duration, for demos and tests.
+        slots: Open runs the ledger can show one by one, 64 bytes each; beyond it they are still counted.
         metrics: A path such as ``/metrics`` at which any worker answers for all; None: a sidecar does.
+        disabled: True leaves everything as it is: no file, no patch.
+
+    Every argument has an ``AFTERWORD_*`` variable and a line in afterword.toml (docs/settings.md).
 
     Returns:
         The same application.
     """
-    keywords = {"service": service, "dir": dir, "deadline": deadline, "start_deadline": start_deadline}
-    settings = settings_.load(keywords, say)
-    if settings.disabled:
-        return app
+    keywords = {
+        "service": service, "dir": dir, "deadline": deadline, "start_deadline": start_deadline,
+        "time_scale": time_scale, "slots": slots, "metrics": metrics, "disabled": disabled,
+    }  # fmt: skip
     try:
-        _switch_on(app, settings, metrics)
+        settings = settings_.load(keywords, _tell_once)
+        if not settings.disabled:
+            _switch_on(app, settings)
     except Exception as error:
         if os.environ.get("AFTERWORD_RAISE"):
             raise
@@ -52,6 +64,8 @@ def instrument(
 
 def uninstrument(app: "Starlette") -> None:
     """Restore what `instrument` found. With the last application the hooks and the ledger are closed."""
+    if app not in _instrumented:
+        return
     from afterword.hooks import asgi, background
     from afterword.hooks.process import PROCESS
 
@@ -60,24 +74,40 @@ def uninstrument(app: "Starlette") -> None:
     if not _instrumented and PROCESS.owner is not None:
         background.remove()
         PROCESS.end()
+        _told.clear()
 
 
-def _switch_on(app: "Starlette", settings: settings_.Settings, metrics: str | None) -> None:
+def _tell_once(sentence: str) -> None:
+    if sentence not in _told:
+        _told.add(sentence)
+        say(sentence)
+
+
+def _switch_on(app: "Starlette", settings: settings_.Settings) -> None:
+    from starlette.applications import Starlette
+
     from afterword import __version__
     from afterword.hooks import asgi, background
     from afterword.hooks.process import PROCESS
 
+    if not isinstance(app, Starlette):
+        raise TypeError(f"a FastAPI or Starlette application is needed, not {type(app).__name__}")
     if asgi.MARK in app.__dict__:
         return
     endpoint = None
-    if metrics is not None:
+    if settings.metrics is not None:
         from afterword.metrics.endpoint import embedded
 
-        endpoint = embedded(settings.directory, metrics)
+        endpoint = embedded(settings.directory, settings.metrics)
     if PROCESS.owner is None:
         service = settings.service or str(getattr(app, "title", "") or "app")
         PROCESS.begin(Owner(settings, __version__, service), raising=bool(os.environ.get("AFTERWORD_RAISE")))
-        background.install()
-        asgi.install()
+        try:
+            background.install()
+            asgi.install()
+        except BaseException:
+            background.remove()
+            PROCESS.end()
+            raise
     app.__dict__[asgi.MARK] = endpoint
     _instrumented.add(app)

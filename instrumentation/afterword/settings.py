@@ -2,12 +2,14 @@
 
 import difflib
 import os
+import re
+import reprlib
 import tempfile
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from afterword.contract import DEFAULT_DEADLINE, DEFAULT_START_DEADLINE
 
@@ -16,10 +18,28 @@ CONFIG_FILE: Final = "afterword.toml"
 
 #: Slots a ledger may have: 64 bytes each.
 MIN_SLOTS, MAX_SLOTS = 64, 524_288
+_YEAR: Final = 366 * 86400
+#: Variables that are read elsewhere and are no settings of an application.
+_OTHER_VARIABLES: Final = frozenset({f"{PREFIX}CONFIG", f"{PREFIX}RAISE"})
+#: What Kubernetes puts into every container when a Service is called afterword, or afterword-something.
+_SERVICE_LINK: Final = re.compile(
+    rf"{PREFIX}(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+)
+_SHOWN: Final = reprlib.Repr()
+_SHOWN.maxstring = _SHOWN.maxother = 80
 
 
-class SettingError(ValueError):
-    """A setting that cannot be used; the text is one sentence that says what is allowed."""
+class Address(NamedTuple):
+    """Where the sidecar listens; port 0 lets the system choose."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+DEFAULT_LISTEN: Final = Address("127.0.0.1", 9796)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +52,8 @@ class Settings:
     start_deadline: float
     time_scale: float
     slots: int
+    metrics: str | None
+    listen: Address
     disabled: bool
 
 
@@ -52,30 +74,35 @@ class Setting:
 
 def default_directory() -> Path:
     """``/dev/shm/afterword-UID`` where there is a /dev/shm, else the temporary directory's."""
-    shared = Path("/dev/shm")  # noqa: S108 - a directory of our own below it, mode 0700, is checked before use
-    base = shared if shared.is_dir() else Path(tempfile.gettempdir())
+    base = Path("/dev/shm")  # noqa: S108 - a directory of our own below it, mode 0700, is checked before use
+    if not base.is_dir():
+        try:
+            base = Path(tempfile.gettempdir())
+        except OSError:  # no temporary directory can be written: whoever uses the path is told why
+            base = Path("/tmp")  # noqa: S108 - as above
     return base / f"afterword-{getattr(os, 'geteuid', int)()}"
 
 
-def _seconds(value: Any) -> float:
+def _number(value: Any, low: float, high: float) -> float:
     number = float(value)
-    if not 0 < number <= 366 * 86400:
+    if isinstance(value, bool) or not low <= number <= high:
         raise ValueError
     return number
+
+
+def _seconds(value: Any) -> float:
+    return _number(value, 1e-9, _YEAR)
 
 
 def _scale(value: Any) -> float:
-    number = float(value)
-    if not 0.001 <= number <= 100_000:
-        raise ValueError
-    return number
+    return _number(value, 0.001, 100_000)
 
 
 def _slots(value: Any) -> int:
-    number = int(value)
-    if not MIN_SLOTS <= number <= MAX_SLOTS:
+    number = _number(value, MIN_SLOTS, MAX_SLOTS)
+    if not number.is_integer():
         raise ValueError
-    return number
+    return int(number)
 
 
 def _flag(value: Any) -> bool:
@@ -91,9 +118,26 @@ def _text(value: Any) -> str:
 
 def _path(value: Any) -> Path:
     path = Path(os.fspath(value))
-    if not path.is_absolute():
+    if not path.is_absolute() or "\0" in str(path):
         raise ValueError
     return path
+
+
+def _address(value: Any) -> Address:
+    """``HOST:PORT``; IPv6 in brackets, an empty host is loopback."""
+    host, colon, port = _text(value).rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    if not colon or not port.isascii() or not port.isdecimal() or int(port) > 65535 or re.search(r"[\s/\[\]]", host):
+        raise ValueError
+    return Address(host or DEFAULT_LISTEN.host, int(port))
+
+
+def _route(value: Any) -> str:
+    route = _text(value)
+    if not route.startswith("/"):
+        raise ValueError
+    return route
 
 
 SETTINGS: Final = (
@@ -103,17 +147,18 @@ SETTINGS: Final = (
     Setting("start_deadline", _seconds, "seconds, more than 0 and at most a year", lambda: DEFAULT_START_DEADLINE),
     Setting("time_scale", _scale, "a number from 0.001 to 100000", lambda: 1.0),
     Setting("slots", _slots, f"a whole number from {MIN_SLOTS} to {MAX_SLOTS}", lambda: 4096),
+    Setting("metrics", _route, "a path that begins with /", lambda: None),
+    Setting("listen", _address, "HOST:PORT with a port from 0 to 65535", lambda: DEFAULT_LISTEN),
     Setting("disabled", _flag, "1 or 0", lambda: False),
 )
 _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
-#: Variables that are read elsewhere and are no settings of an application.
-_OTHER_VARIABLES: Final = frozenset({f"{PREFIX}CONFIG", f"{PREFIX}RAISE"})
 
 
 def load(
     keywords: Mapping[str, Any],
     complain: Callable[[str], None],
     environment: Mapping[str, str] | None = None,
+    spelled: Callable[[str], str] = str,
 ) -> Settings:
     """Gather the settings; each one that cannot be used is told to ``complain`` and gets its default.
 
@@ -121,59 +166,70 @@ def load(
         keywords: Values given in code, by setting name; None means not given.
         complain: Called with one sentence per problem; the command line raises in it.
         environment: Instead of ``os.environ``.
+        spelled: How a keyword is called in a sentence: the command line says ``--time-scale``.
     """
     environment = os.environ if environment is None else environment
     file, where = _read_file(environment, complain)
     _refuse_unknown(environment, file, where, complain)
     values = {}
+    given = set()
     for setting in SETTINGS:
         candidates = (
-            (setting.name, keywords.get(setting.name)),
-            (setting.variable, environment.get(setting.variable)),
+            (spelled(setting.name), keywords.get(setting.name)),
+            (setting.variable, environment.get(setting.variable) or None),
             (f"{setting.name} in {where}", file.get(setting.name)),
         )
-        values[setting.name] = _first_usable(setting, candidates, complain)
-    service = values["service"] or environment.get("OTEL_SERVICE_NAME") or None
+        found = _first_usable(setting, candidates, complain)
+        values[setting.name] = setting.default() if found is None else found
+        if found is not None:
+            given.add(setting.name)
     scale = values["time_scale"]
-    given = {name for name in ("deadline", "start_deadline") if _is_given(name, keywords, environment, file)}
     return Settings(
         directory=values["dir"],
-        service=service,
+        service=values["service"] or environment.get("OTEL_SERVICE_NAME") or None,
         deadline=values["deadline"] / (1 if "deadline" in given else scale),
         start_deadline=values["start_deadline"] / (1 if "start_deadline" in given else scale),
         time_scale=scale,
         slots=values["slots"],
+        metrics=values["metrics"],
+        listen=values["listen"],
         disabled=values["disabled"],
     )
 
 
 def _first_usable(setting: Setting, candidates: Iterable[tuple[str, Any]], complain: Callable[[str], None]) -> Any:
+    """The first value that is given, or None; one that cannot be used is told, and hides those behind it."""
     for where, value in candidates:
-        if value is None or value == "":
+        if value is None:
             continue
         try:
             return setting.read(value)
-        except (ValueError, TypeError, KeyError, OverflowError):
-            complain(f"{where} is {value!r}; allowed: {setting.allowed}")
-            break
-    return setting.default()
-
-
-def _is_given(name: str, keywords: Mapping[str, Any], environment: Mapping[str, str], file: Mapping[str, Any]) -> bool:
-    variable = _BY_NAME[name].variable
-    return keywords.get(name) is not None or bool(environment.get(variable)) or name in file
+        except Exception:  # noqa: BLE001 - a keyword may be any object of the application's
+            complain(f"{where} is {_SHOWN.repr(value)}; allowed: {setting.allowed}")
+            return None
+    return None
 
 
 def _read_file(environment: Mapping[str, str], complain: Callable[[str], None]) -> tuple[dict[str, Any], str]:
+    """The settings file and what to call it; without a usable one, no settings."""
     named = environment.get(f"{PREFIX}CONFIG")
     path = Path(named or CONFIG_FILE)
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8")), str(path)
+        if path.exists() and not path.is_file() and str(path) != os.devnull:
+            complain(f"{path} is not a file; allowed: a TOML file")  # a pipe would be waited for
+        else:
+            return tomllib.loads(path.read_text(encoding="utf-8")), str(path)
     except FileNotFoundError:
         if named:
             complain(f"{PREFIX}CONFIG names {named!r}, which does not exist; allowed: a TOML file")
-    except (OSError, ValueError) as error:
-        complain(f"{path} cannot be read: {error}")
+    except OSError as error:
+        may_enter = os.access(".", os.X_OK, effective_ids=os.access in os.supports_effective_ids)
+        if named or may_enter:  # in a folder that is closed to us there is no file of ours
+            complain(f"{path} cannot be read: {error.strerror}; allowed: a TOML file")
+    except UnicodeDecodeError:
+        complain(f"{path} is not UTF-8 text; allowed: a TOML file")
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        complain(f"{path} is not TOML: {error}")
     return {}, str(path)
 
 
@@ -181,14 +237,20 @@ def _refuse_unknown(
     environment: Mapping[str, str], file: Mapping[str, Any], where: str, complain: Callable[[str], None]
 ) -> None:
     known = {setting.variable for setting in SETTINGS}
-    for name in environment:
-        if name.startswith(PREFIX) and name not in known and name not in _OTHER_VARIABLES:
-            complain(f"{name} is no setting; {_nearest(name, known)}")
+    in_kubernetes = "KUBERNETES_SERVICE_HOST" in environment
+    for name in sorted(environment):
+        if not name.startswith(PREFIX) or name in known or name in _OTHER_VARIABLES:
+            continue
+        if not (in_kubernetes and _SERVICE_LINK.fullmatch(name)):
+            complain(f"{name} is no setting; {_nearest(name, lambda setting: setting.variable)}")
     for name, value in file.items():
-        if name not in _BY_NAME and not isinstance(value, dict):
-            complain(f"{name} in {where} is no setting; {_nearest(name, _BY_NAME)}")
+        if name not in _BY_NAME:
+            shown = f"[{name}]" if isinstance(value, dict) else name
+            complain(f"{shown} in {where} is no setting; {_nearest(name, lambda setting: setting.name)}")
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"did you mean {close[0]}?" if close else f"allowed: {', '.join(sorted(known))}"
+def _nearest(name: str, spelled: Callable[[Setting], str]) -> str:
+    close = difflib.get_close_matches(name.removeprefix(PREFIX).lower(), _BY_NAME, n=1, cutoff=0.5)
+    if close:
+        return f"did you mean {spelled(_BY_NAME[close[0]])}?"
+    return f"allowed: {', '.join(sorted(map(spelled, SETTINGS)))}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from afterword import words
 from afterword.ledger import layout
 from afterword.ledger.accounts import Declaration
-from tests.ledgers import account, owner
+from tests.ledgers import account, owner, path_of
 
 
 def main() -> None:
@@ -30,8 +30,7 @@ def main() -> None:
         for _ in range(3):
             run = web.schedule()
             web.succeed(run, web.start(run))
-        assert one.path is not None
-        shutil.copyfile(one.path, Path(__file__).parent / f"format-{layout.FORMAT}.ledger")
+            shutil.copyfile(path_of(one), Path(__file__).parent / f"format-{layout.FORMAT}.ledger")
         one.close()
 
 

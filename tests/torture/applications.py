@@ -7,6 +7,7 @@ books must balance, and a reader that polled the living file must never have see
 
 import argparse
 import asyncio
+import contextlib
 import itertools
 import json
 import os
@@ -86,10 +87,8 @@ def child(directory: Path, pipe: int, mode: str) -> None:
 
             async def send(message: Any) -> None: ...
 
-            try:
+            with contextlib.suppress(KeyError):
                 await app(scope, receive, send)
-            except KeyError:
-                pass
             os.write(pipe, b"E" * tasks_a_request)
             await asyncio.sleep(0)
 

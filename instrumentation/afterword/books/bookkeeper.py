@@ -72,12 +72,12 @@ class Bookkeeper:
             began = time.monotonic()
             listing = self._directory.look()
             reading = self._read(listing)
-            self._refresh_carried()
+            known = self._refresh_carried()
             now = time.time()
             totals = self._sum(reading)
             newly_born = self._births(totals, now)
             unfolded = {uuid: dead for uuid, dead in reading.dead.items() if uuid not in self._carried.folded}
-            if (unfolded or newly_born or self._left_over(listing)) and listing.problem is None:
+            if (unfolded or newly_born or self._left_over(listing)) and known:
                 self._fold(unfolded, listing, now)
             return Scan(
                 totals=totals,
@@ -123,8 +123,8 @@ class Bookkeeper:
         totals.add(reading.living, MAX_TASKS)
         return totals
 
-    def _refresh_carried(self) -> None:
-        """Take over what another bookkeeper wrote; an unreadable file is set aside by whoever may fold."""
+    def _refresh_carried(self) -> bool:
+        """Take over what another bookkeeper wrote. False if that is not known now: then nothing may be replaced."""
         try:
             found = (self.path / carried_.FILE_NAME).stat(follow_symlinks=False)
             stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
@@ -137,6 +137,8 @@ class Bookkeeper:
             self._set_carried_aside(error)
         except OSError as error:
             self._trouble(f"{carried_.FILE_NAME} cannot be read", error)
+            return False
+        return True
 
     def _set_carried_aside(self, error: CarriedCorruptError) -> None:
         _LOGGER.error("%s is corrupt (%s): set aside, totals start from zero", carried_.FILE_NAME, error)
@@ -171,7 +173,8 @@ class Bookkeeper:
             self._trouble("dead ledgers could not be folded; they stay where they are", error)
 
     def _fold_alone(self, dead: dict[str, Totals], listing: Listing, now: float) -> None:
-        self._refresh_carried()
+        if not self._refresh_carried():
+            return
         fresh = {uuid: totals for uuid, totals in dead.items() if uuid not in self._carried.folded}
         unsaved = {key: at for key, at in self._born.items() if key not in self._carried.born}
         if fresh or unsaved:

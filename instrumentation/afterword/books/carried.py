@@ -8,6 +8,7 @@ cannot miss a fold in between.
 
 import contextlib
 import json
+import math
 import os
 from collections import Counter
 from collections.abc import Collection
@@ -108,8 +109,8 @@ def _from_json(data: dict[str, Any]) -> Carried:
         totals.services[name] = _service_from_json(service)
     for service, task, kind, books in data["tasks"]:
         totals.tasks[TaskKey(service, task, kind)] = _task_from_json(books)
-    born = {str(key): float(at) for key, at in data["born"].items()}
-    return Carried(totals, born, {str(key): float(at) for key, at in data["folded"].items()})
+    born = {str(key): _seconds(at) for key, at in data["born"].items()}
+    return Carried(totals, born, {str(key): _seconds(at) for key, at in data["folded"].items()})
 
 
 def _service_to_json(books: ServiceBooks) -> dict[str, Any]:
@@ -152,11 +153,11 @@ def _task_from_json(data: dict[str, Any]) -> TaskBooks:
         dropped=_counts(data["dropped"]),
         lost=Counter({(str(reason), str(phase)): _count(n) for reason, phase, n in data["lost"]}),
         errors=_counts(data["errors"]),
-        wait_seconds=float(data["wait_seconds"]),
-        run_seconds=float(data["run_seconds"]),
-        last_success=float(data["last_success"]),
-        deadline=float(data["deadline"]),
-        start_deadline=float(data["start_deadline"]),
+        wait_seconds=_seconds(data["wait_seconds"]),
+        run_seconds=_seconds(data["run_seconds"]),
+        last_success=_seconds(data["last_success"]),
+        deadline=_seconds(data["deadline"]),
+        start_deadline=_seconds(data["start_deadline"]),
         importance=data["importance"],
         owner=str(data["owner"]),
     )
@@ -170,6 +171,13 @@ def _buckets(data: Any) -> list[int]:
 
 def _counts(data: dict[str, Any]) -> Counter[str]:
     return Counter({str(name): _count(n) for name, n in data.items()})
+
+
+def _seconds(value: Any) -> float:
+    number = float(value)
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{value!r} is no number of seconds")
+    return number
 
 
 def _count(value: Any) -> int:

@@ -51,17 +51,18 @@ class TaskBooks:
 
     def lost_in(self, phase: str) -> int:
         """Runs lost in a phase, whatever the reason."""
-        return sum(n for (_, lost_phase), n in self.lost.items() if lost_phase == phase)
+        return sum(n for (_, lost_phase), n in self.lost.items() if lost_phase == phase) if self.lost else 0
 
     @property
     def waiting(self) -> int:
         """Runs scheduled and not started; never negative, also while a writer moves between two reads."""
-        return max(0, self.scheduled - self.started_total - self.dropped.total() - self.lost_in(words.WAITING))
+        dropped = self.dropped.total() if self.dropped else 0
+        return max(0, self.scheduled - self.started_total - dropped - self.lost_in(words.WAITING))
 
     @property
     def running(self) -> int:
         """Runs started and not ended."""
-        ended = sum(sum(buckets) for buckets in self.finished.values())
+        ended = sum(map(sum, self.finished.values()))
         return max(0, self.started_total - ended - self.lost_in(words.RUNNING))
 
     def add(self, other: "TaskBooks") -> None:
@@ -70,9 +71,12 @@ class TaskBooks:
         self.started = list(map(add, self.started, other.started))
         for outcome, buckets in other.finished.items():
             self.finished[outcome] = list(map(add, self.finished[outcome], buckets))
-        self.dropped.update(other.dropped)
-        self.lost.update(other.lost)
-        self.errors.update(other.errors)
+        if other.dropped:
+            self.dropped.update(other.dropped)
+        if other.lost:
+            self.lost.update(other.lost)
+        if other.errors:
+            self.errors.update(other.errors)
         self.wait_seconds += other.wait_seconds
         self.run_seconds += other.run_seconds
         self.last_success = max(self.last_success, other.last_success)
@@ -111,7 +115,10 @@ class Totals:
 
     def task(self, key: TaskKey) -> TaskBooks:
         """The books of a task, opened on first demand."""
-        return self.tasks.setdefault(key, TaskBooks())
+        books = self.tasks.get(key)
+        if books is None:
+            books = self.tasks[key] = TaskBooks()
+        return books
 
     def service(self, name: str) -> ServiceBooks:
         """The books of a service, opened on first demand."""

@@ -40,8 +40,10 @@ def of_living(snapshot: Snapshot, clock: Clock) -> Totals:
     for task in snapshot.tasks.values():
         books = totals.task(_key(snapshot, task))
         books.overdue, books.late = task.running.over, task.waiting.over
-        books.oldest_waiting = _oldest(task.waiting, books.waiting, clock)
-        books.oldest_running = _oldest(task.running, books.running, clock)
+        if task.waiting.oldest:
+            books.oldest_waiting = _oldest(task.waiting, books.waiting, clock)
+        if task.running.oldest:
+            books.oldest_running = _oldest(task.running, books.running, clock)
     return totals
 
 
@@ -75,7 +77,9 @@ def _totals(snapshot: Snapshot, clock: Clock) -> Totals:
         if hits:
             service.overflow[bound] = hits
     for task in snapshot.tasks.values():
-        totals.task(_key(snapshot, task)).add(_books(task, clock))
+        key, books = _key(snapshot, task), _books(task, clock)
+        if totals.tasks.setdefault(key, books) is not books:
+            totals.tasks[key].add(books)
     for number, name, count in snapshot.exceptions:
         failed = snapshot.tasks.get(number)
         if failed is not None and count > 0:
@@ -100,7 +104,11 @@ def _books(task: TaskSnapshot, clock: Clock) -> TaskBooks:
 
 
 def _counted(pairs: "zip[tuple[str, int]]") -> "Counter[str]":
-    return Counter({name: n for name, n in pairs if n})
+    counted: Counter[str] = Counter()
+    for name, n in pairs:
+        if n:
+            counted[name] = n
+    return counted
 
 
 def _key(snapshot: Snapshot, task: TaskSnapshot) -> TaskKey:

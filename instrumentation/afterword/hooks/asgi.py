@@ -4,15 +4,18 @@ It sits in `Starlette.__call__`, around the whole middleware stack, so that neit
 middleware nor another instrumentation that rebuilds the stack can put anything outside of it.
 """
 
-import asyncio
+import functools
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.applications import Starlette
 
 from afterword.hooks import patches
-from afterword.hooks.call import CURRENT, ENDED, Call
+from afterword.hooks.call import ANSWERED, CURRENT, ENDED, NOT_OURS, OPEN, Call
 from afterword.hooks.process import PROCESS
+
+if TYPE_CHECKING:
+    from contextvars import Token
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -30,51 +33,81 @@ def install() -> None:
 
 
 def _settled(original: Application) -> Application:
-    async def __call__(self: Starlette, scope: Scope, receive: Any, send: Send) -> None:
-        if MARK not in self.__dict__ or not PROCESS.active or _IN_CALL in scope:
-            return await original(self, scope, receive, send)
+    @functools.wraps(original)
+    async def settled(self: Starlette, scope: Scope, receive: Any, send: Send) -> None:
         kind = scope["type"]
+        if (
+            not PROCESS.active
+            or kind not in ("http", "websocket", "lifespan")
+            or (_IN_CALL in scope and _is_within(scope))
+        ):
+            return await original(self, scope, receive, send)
+        if MARK not in self.__dict__:
+            return await _not_ours(original, self, scope, receive, send)
         if kind == "lifespan":
             return await _lifespan(original, self, scope, receive, send)
-        if kind not in ("http", "websocket"):
-            return await original(self, scope, receive, send)
-        endpoint = self.__dict__[MARK]
+        endpoint = self.__dict__.get(MARK)
         if endpoint is not None and await endpoint(scope, receive, send):
             return None
         call = scope[_IN_CALL] = Call(kind == "websocket")
         token = CURRENT.set(call)
-        failure: BaseException | None = None
         try:
             await original(self, scope, receive, _watched(send, call))
         except BaseException as error:
-            failure = error
+            _settle(call, error)
             raise
         finally:
-            CURRENT.reset(token)
-            if call.tasks:
-                _settle(call, failure)
-            else:
-                call.stage = ENDED
+            _reset(token)
+            call.stage = ENDED
+            for task in call.tasks:
+                if task.afterword_run:
+                    _settle(call, None)
+                    break
         return None
 
-    return __call__
+    return settled
+
+
+def _is_within(scope: Scope) -> bool:
+    """Whether an instrumented application handed this call on, to one that is mounted in it for instance."""
+    call = scope.get(_IN_CALL)
+    return call is not None and call.stage != ENDED
+
+
+async def _not_ours(original: Application, app: Starlette, scope: Scope, receive: Any, send: Send) -> None:
+    """An application beside the instrumented ones: its tasks are not booked, it never asked for that."""
+    token = CURRENT.set(NOT_OURS)
+    try:
+        await original(app, scope, receive, send)
+    finally:
+        _reset(token)
+
+
+def _reset(token: "Token[Call | None]") -> None:
+    try:  # noqa: SIM105 - in every request, and suppress() costs ten times as much
+        CURRENT.reset(token)
+    except ValueError:  # a call that is closed from outside ends in another context than its own
+        pass
 
 
 def _watched(send: Send, call: Call) -> Send:
     """Notes the response's status; hands on what `send` returns, so no coroutine is added."""
 
     def watched(message: MutableMapping[str, Any]) -> Awaitable[None]:
-        if message["type"] == "http.response.start":
-            call.status = message["status"]
+        if not call.status and message.get("type") == "http.response.start":
+            call.status = message.get("status", 0)
+            if call.stage == OPEN:
+                call.stage = ANSWERED
         return send(message)
 
     return watched
 
 
 def _settle(call: Call, failure: BaseException | None) -> None:
+    call.stage = ENDED
     try:
-        call.settle(failure, isinstance(failure, asyncio.CancelledError))
-    except Exception as error:
+        call.settle(failure)
+    except Exception as error:  # noqa: BLE001 - observing may never break the work
         PROCESS.note(error)
 
 

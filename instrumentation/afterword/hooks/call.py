@@ -1,16 +1,24 @@
 """One ASGI call: the tasks scheduled within it, and how each that never started is settled at its end."""
 
+import asyncio
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.background import BackgroundTasks
 
 from afterword import words
-from afterword.ledger.accounts import NO_RUN
+from afterword.ledger.accounts import NO_RUN, Run
 
 if TYPE_CHECKING:
-    from afterword.hooks.background import TrackedTask
+    from collections.abc import Iterable
 
-#: How far a call is. After BACKGROUND_RAN a task that is added has nobody to run it.
-OPEN, BACKGROUND_RAN, ENDED = range(3)
+    from starlette.background import BackgroundTask
+
+    from afterword.hooks.tracked import TrackedTask
+
+#: How far a call is. ANSWERED: its response began (or it is a websocket), from here on it may last for hours.
+#: After BACKGROUND_RAN a task that is added has nobody to run it. FOREIGN: it belongs to another application.
+OPEN, ANSWERED, BACKGROUND_RAN, ENDED, FOREIGN = range(5)
 
 REASON: Final = {reason: number for number, reason in enumerate(words.DROP_REASONS)}
 
@@ -22,32 +30,85 @@ class Call:
 
     def __init__(self, websocket: bool) -> None:
         self.tasks: list[TrackedTask] = []
-        self.stage = OPEN
+        self.stage = ANSWERED if websocket else OPEN
         self.status = 0
         self.websocket = websocket
 
-    def settle(self, error: BaseException | None, cancelled: bool) -> None:
-        """Book every task that did not start as dropped: after this nobody will run it."""
-        self.stage = ENDED
-        if self.tasks:
-            drop_waiting(self.tasks, self._reason(error, cancelled))
-            self.tasks = []
+    def keep(self, task: "TrackedTask") -> None:
+        """Remember a task of a call that may last: for each that comes, up to two that ran are let go."""
+        for _ in range(2):
+            oldest = self._next(0)
+            if oldest is not None and oldest.afterword_run:
+                self.tasks.append(oldest)
+        self.tasks.append(task)
 
-    def _reason(self, error: BaseException | None, cancelled: bool) -> str:
-        if cancelled:
+    def settle(self, error: BaseException | None) -> None:
+        """Book what did not start. After a failure nobody will run it; else it is dropped once it is forgotten.
+
+        Whoever still holds a task of a call that went well may run it yet, in an asyncio task for instance.
+        """
+        while task := self._next(-1):
+            if not task.afterword_run:
+                continue
+            reason = self._reason(error)
+            if reason in (words.SHUTDOWN, words.REQUEST_FAILED):
+                drop_waiting([task], reason)
+            else:
+                task.afterword_loosen(reason)
+
+    def _next(self, index: int) -> "TrackedTask | None":
+        """Taken out in one step, because a thread that outlives the call may take too."""
+        try:
+            return self.tasks.pop(index)
+        except IndexError:
+            return None
+
+    def background_ran(self) -> None:
+        """A container ran to its end after the response began: it was the response's."""
+        if self.stage == ANSWERED and not self.websocket:
+            self.stage = BACKGROUND_RAN
+
+    def _reason(self, error: BaseException | None) -> str:
+        if error is not None and being_cancelled(error):
             return words.SHUTDOWN
         if error is not None or self.status >= 400:
             return words.REQUEST_FAILED
         return words.WEBSOCKET if self.websocket else words.RESPONSE_REPLACED
 
 
-def drop_waiting(tasks: "list[TrackedTask]", reason: str) -> None:
-    """Book the tasks among ``tasks`` that wait to start as dropped."""
+def being_cancelled(error: BaseException) -> bool:
+    """Whether the task we run in is being cancelled, rather than something it awaited."""
+    if not isinstance(error, asyncio.CancelledError):
+        return False
+    current = asyncio.current_task()
+    return current is not None and current.cancelling() > 0
+
+
+def take(task: "TrackedTask") -> Run:
+    """The run that waits in ``task``. Whoever deletes it owns it, so it is booked once, whatever the threads do."""
+    run = task.afterword_run
+    if run:
+        try:
+            del task.afterword_run
+        except AttributeError:
+            return NO_RUN
+    return run
+
+
+def drop_waiting(tasks: "Iterable[BackgroundTask]", reason: str) -> None:
+    """Book the tasks among ``tasks`` that wait to start as dropped, also those in containers among them."""
     for task in tasks:
-        run = getattr(task, "afterword_run", NO_RUN)
-        if run:
-            task.afterword_run = NO_RUN
-            task.afterword_account.drop(run, REASON[words.ADDED_TOO_LATE if task.afterword_late else reason])
+        if isinstance(task, BackgroundTasks):
+            drop_waiting(task.tasks, reason)
+        elif getattr(task, "afterword_run", NO_RUN):  # a container may also hold tasks that were never tracked
+            tracked: Any = task
+            run = take(tracked)
+            if run:
+                tracked.afterword_account.drop(run, REASON[tracked.afterword_reason or reason])
 
 
 CURRENT: Final[ContextVar[Call | None]] = ContextVar("afterword_call", default=None)
+
+#: What is current while an application that is not instrumented is called: its tasks are none of ours.
+NOT_OURS: Final = Call(websocket=False)
+NOT_OURS.stage = FOREIGN

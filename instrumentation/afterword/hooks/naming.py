@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from types import MethodType
 from typing import Any
 
 from afterword.declarations import UNDECLARED, declaration_of
@@ -21,17 +22,27 @@ def unwrapped(function: Callable[..., Any]) -> Any:
     """The function inside partials and bound methods; a callable object stays itself."""
     inner: Any = function
     for _ in range(32):
-        if isinstance(inner, functools.partial | functools.partialmethod):
+        if type(inner) is MethodType:
+            inner = inner.__func__
+        elif isinstance(inner, functools.partial):
             inner = inner.func
         else:
             break
-    return getattr(inner, "__func__", inner)
+    return inner
 
 
 def _qualified(thing: Any) -> str:
-    name = getattr(thing, "__qualname__", None)
-    if not isinstance(name, str):
+    name = _text(thing, "__qualname__")
+    if name is None:
         thing = type(thing)
         name = thing.__qualname__
-    module = getattr(thing, "__module__", None)
-    return f"{module}.{name}" if isinstance(module, str) else name
+    module = _text(thing, "__module__")
+    return f"{module}.{name}" if module is not None else name
+
+
+def _text(thing: Any, attribute: str) -> str | None:
+    try:
+        found = getattr(thing, attribute, None)
+    except Exception:  # noqa: BLE001 - the user's object computes its attributes and fails at it
+        return None
+    return found if isinstance(found, str) else None

@@ -6,19 +6,19 @@ from typing import Any, Final
 
 #: The names the methods we write ourselves use in every Starlette we know. Another shape: not replaced.
 _KNOWN_SHAPES: Final = {
-    "BackgroundTasks.add_task": {"BackgroundTask", "tasks", "append"},
-    "BackgroundTask.__init__": {"func", "args", "kwargs", "is_async_callable", "is_async"},
+    ("starlette.background", "BackgroundTasks.add_task"): {"BackgroundTask", "tasks", "append"},
+    ("starlette.background", "BackgroundTask.__init__"): {"func", "args", "kwargs", "is_async_callable", "is_async"},
+    ("fastapi.background", "BackgroundTasks.add_task"): {"super", "add_task"},
 }
 _MISSING: Final = object()
 _replaced: list[tuple[type, str, Any, Any]] = []
 
 
 def is_known(function: Callable[..., Any]) -> bool:
-    """Whether this is Starlette's own method, in a shape whose steps we may take ourselves."""
+    """Whether this is Starlette's or FastAPI's own method, in a shape whose steps we may take ourselves."""
     return (
-        isinstance(function, FunctionType)
-        and function.__module__ == "starlette.background"
-        and _KNOWN_SHAPES.get(function.__qualname__) == set(function.__code__.co_names)
+        type(function) is FunctionType  # not isinstance: wrappers of wrapt claim to be what they wrap
+        and _KNOWN_SHAPES.get((function.__module__, function.__qualname__)) == set(function.__code__.co_names)
     )
 
 

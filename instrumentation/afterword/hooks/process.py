@@ -4,7 +4,7 @@ import atexit
 import contextlib
 import os
 import traceback
-from typing import Final
+from typing import Any, Final
 
 from afterword.ledger.owner import Owner, say
 
@@ -19,11 +19,14 @@ class Process:
         self.owner: Owner | None = None
         self.active = False
         self.raising = False
+        #: What the hooks looked up once per function; empty while they stand aside.
+        self.known: Final[dict[Any, Any]] = {}
         self._errors = 0
         self._registered = False
 
     def begin(self, owner: Owner, *, raising: bool) -> None:
         """Switch the hooks on; the ledger is made when it is first needed."""
+        self.known.clear()
         self.owner, self.raising, self.active, self._errors = owner, raising, True, 0
         if not self._registered:
             self._registered = True
@@ -33,7 +36,8 @@ class Process:
 
     def end(self) -> None:
         """Switch the hooks off and close the ledger as a clean exit would."""
-        owner, self.owner, self.active = self.owner, None, False
+        owner, self.owner = self.owner, None
+        self._stand_aside()
         if owner is not None:
             owner.close()
 
@@ -48,8 +52,12 @@ class Process:
             if self._errors == 1:
                 say("internal error, the application is not affected:\n" + "".join(traceback.format_exception(error)))
             if self._errors >= _PATIENCE and self.active:
-                self.active = False
+                self._stand_aside()
                 say(f"switched off after {_PATIENCE} internal errors.")
+
+    def _stand_aside(self) -> None:
+        self.active = False
+        self.known.clear()
 
     def _after_fork(self) -> None:
         """Closes and assignments only: a forked child may hold any lock of its parent's threads."""

@@ -18,6 +18,11 @@ from afterword import words
 from afterword.ledger import layout, records
 from afterword.ledger.accounts import NO_RUN, Account, Declaration, Run, Slots, WriteContext, bind, bind_to_nothing
 
+try:
+    from afterword.ledger import file
+except ImportError:  # a platform without file locks: importing and instrumenting must not fail there
+    file = None  # type: ignore[assignment]
+
 if TYPE_CHECKING:
     from afterword.ledger.file import LedgerFile
     from afterword.settings import Settings
@@ -39,6 +44,7 @@ class Owner:
         self._exceptions: dict[tuple[int, type[BaseException]], int] = {}
         self._exception_names: dict[tuple[int, str], int] = {}
         self._tasks_full = 0
+        self._opening = False
         self._lock = threading.RLock()
         self._file: LedgerFile | None = None
         self._context: WriteContext | None = None
@@ -54,11 +60,14 @@ class Owner:
         if found is not None:
             return found
         with self._lock:
+            found = self._accounts.get(key)
+            if found is not None:
+                return found
             if len(self._accounts) >= _MAX_NAMED:
                 return self._other(kind)
-            account = self._accounts.setdefault(key, Account(name, kind, declaration))
-            self._connect(account)
-            return account
+            account = Account(name, kind, declaration)
+            self._connect(account)  # before anybody else can find it
+            return self._accounts.setdefault(key, account)
 
     def _other(self, kind: str) -> Account:
         """The task table is full: one account a kind takes what no longer fits."""
@@ -66,10 +75,12 @@ class Owner:
         if self._context is not None:
             self._context.words[layout.W_TASKS_FULL] = self._tasks_full
         key = (words.OTHER, kind)
-        if key not in self._accounts:
-            self._accounts[key] = account = Account(words.OTHER, kind, Declaration())
+        found = self._accounts.get(key)
+        if found is None:
+            account = Account(words.OTHER, kind, Declaration())
             self._connect(account)
-        return self._accounts[key]
+            found = self._accounts.setdefault(key, account)
+        return found
 
     def _connect(self, account: Account) -> None:
         if self._context is not None:
@@ -117,24 +128,28 @@ class Owner:
         if self._context is not None:
             return True
         with self._lock:
-            if self.unavailable is None:
-                self._open_once()
+            if self.unavailable is None and not self._opening:  # a signal handler may come back in here
+                self._opening = True
+                try:
+                    self._open_once()
+                finally:
+                    self._opening = False
         return self._context is not None
 
     def _open_once(self) -> None:
         if self._context is not None:
             return None
-        try:
-            from afterword.ledger import file
-        except ImportError:
+        if file is None:
             return self._give_up("platform", f"this platform ({sys.platform}) has no file locks", None)
         try:
             made = file.create(self.settings.directory, self.service, self.version, self.settings.slots)
             made.words[layout.W_STATE] = layout.STATE_LIVE
+            self._use(made, None)
         except file.LedgerUnavailableError as error:
             note = partial(file.leave_note, self.settings.directory, error.reason)
             return self._give_up(error.reason, str(error), note)
-        self._use(made, None)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not come back with every request
+            return self._give_up("error", f"{type(error).__name__}: {error}", None)
         return None
 
     def _use(self, made: "LedgerFile", slots: Slots | None) -> None:
@@ -168,8 +183,6 @@ class Owner:
         context.check_at[0] = time.monotonic_ns() + 10_000_000_000
         if current.still_there():
             return
-        from afterword.ledger import file
-
         with contextlib.suppress(file.LedgerUnavailableError), self._lock:
             file.prepare_directory(current.path.parent)
             copy = file.materialise(current.path.parent, current.header, current.mapping[:])
@@ -224,7 +237,7 @@ class Owner:
     def forget_parent(self) -> None:
         """In a forked child: let go of the parent's file, touch none of its runs, open our own at first use."""
         context, current = self._context, self._file
-        self._lock = threading.RLock()
+        self._lock, self._opening = threading.RLock(), False
         self._context = self._file = None
         self._numbers, self._exceptions, self._exception_names = {}, {}, {}
         if self._note is not None:

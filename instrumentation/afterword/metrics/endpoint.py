@@ -1,8 +1,10 @@
 """``/metrics``: the books in the format a scraper asks for."""
 
+import logging
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
@@ -10,6 +12,12 @@ from prometheus_client.exposition import choose_encoder
 from afterword import __version__
 from afterword.books.bookkeeper import Bookkeeper, Scan
 from afterword.metrics.collector import BooksCollector
+
+Scope = MutableMapping[str, Any]
+Endpoint = Callable[[Scope, Any, Any], Awaitable[bool]]
+
+_LOGGER: Final = logging.getLogger("afterword.sidecar")
+_SWEEP_SECONDS: Final = 60.0
 
 
 class Exposition:
@@ -25,21 +33,50 @@ class Exposition:
         return encoder(self._registry), content_type
 
 
-def embedded(directory: Path, path: str) -> Callable[[MutableMapping[str, Any], Any, Any], Awaitable[bool]]:
+def embedded(directory: Path, path: str) -> Endpoint:
     """An ASGI fragment that answers ``GET path`` for all workers of the directory, and nothing else.
 
-    It reads on the event loop, for a few milliseconds, so that it also answers when every thread hangs.
+    It reads on the event loop, for a few milliseconds, so that it also answers when every thread
+    hangs. It stands before the application's own middleware, also before one that asks for a password.
     """
-    exposition = Exposition(Bookkeeper(directory).scan)
+    answer = _Answer(directory)
 
-    async def endpoint(scope: MutableMapping[str, Any], _: Any, send: Any) -> bool:
-        if scope["type"] != "http" or scope["path"] != path or scope["method"] not in ("GET", "HEAD"):
+    async def endpoint(scope: Scope, _: Any, send: Any) -> bool:
+        if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD") or _path_of(scope) != path:
             return False
         accept = dict(scope["headers"]).get(b"accept", b"").decode("latin-1")
-        page, content_type = exposition.render(accept)
+        status, page, content_type = answer(accept)
         headers = [(b"content-type", content_type.encode()), (b"content-length", str(len(page)).encode())]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else page})
         return True
 
     return endpoint
+
+
+class _Answer:
+    """Status, page and content type for one Accept header; tidies up, and never raises."""
+
+    def __init__(self, directory: Path) -> None:
+        self._bookkeeper = Bookkeeper(directory)
+        self._exposition = Exposition(self._bookkeeper.scan)
+        self._swept = float("-inf")
+        self._failed = False
+
+    def __call__(self, accept: str) -> tuple[int, bytes, str]:
+        try:
+            if time.monotonic() - self._swept > _SWEEP_SECONDS:
+                self._swept = time.monotonic()
+                self._bookkeeper.sweep()
+            return 200, *self._exposition.render(accept)
+        except Exception as error:
+            if not self._failed:
+                self._failed = True
+                _LOGGER.exception("the books cannot be read")
+            return 500, f"the books cannot be read: {type(error).__name__}\n".encode(), "text/plain; charset=utf-8"
+
+
+def _path_of(scope: Scope) -> str:
+    """The path below ``root_path``, which servers put in front of it and proxies take away."""
+    path, root = str(scope["path"]), str(scope.get("root_path", "")).rstrip("/")
+    return path[len(root) :] if path.startswith(f"{root}/") else path

@@ -20,28 +20,31 @@ def build(directory: Path) -> FastAPI:
     bookkeeper = Bookkeeper(directory)
     exposition = Exposition(bookkeeper.scan)
 
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    def book_deaths() -> None:
+        bookkeeper.scan()
         bookkeeper.sweep()
-        watch = DeathWatch(directory, lambda: bookkeeper.scan(), lambda name: _is_dead(directory / name))
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        watch = DeathWatch(directory, book_deaths, lambda name: _is_dead(directory / name))
         watch.start()
         yield
         watch.stop()
 
-    app = FastAPI(title="afterword sidecar", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(title="afterword sidecar", version=__version__, lifespan=lifespan, openapi_url=None)
 
-    @app.get("/metrics", response_class=Response)
+    @app.api_route("/metrics", methods=["GET", "HEAD"])
     def metrics(request: Request) -> Response:
         """The books, as plain text or OpenMetrics."""
         page, content_type = exposition.render(request.headers.get("accept", ""))
         return Response(page, headers={"content-type": content_type})
 
-    @app.get("/healthz", response_class=PlainTextResponse)
-    async def healthz() -> str:
+    @app.api_route("/healthz", methods=["GET", "HEAD"])
+    async def healthz() -> PlainTextResponse:
         """200 while the process serves."""
-        return "ok\n"
+        return PlainTextResponse("ok\n")
 
-    @app.get("/readyz", response_class=PlainTextResponse)
+    @app.api_route("/readyz", methods=["GET", "HEAD"])
     def readyz() -> PlainTextResponse:
         """200 when applications can keep ledgers in the directory; else 503 and why not."""
         problem = problem_with(directory)

@@ -1,65 +1,109 @@
-"""Runs the sidecar under uvicorn; refuses what it cannot serve safely, in one sentence."""
+"""Runs the sidecar under uvicorn; refuses what it cannot serve, in one sentence."""
 
+import asyncio
 import contextlib
+import ipaddress
 import logging
+import resource
+import signal
 import socket
+import sys
 from pathlib import Path
+from typing import Final
 
 import uvicorn
 
-from afterword.ledger.file import LedgerUnavailable, prepare_directory
+from afterword.ledger.file import LedgerUnavailableError, prepare_directory
+from afterword.settings import Address
 from afterword.sidecar.app import build
 
+_LOGGER: Final = logging.getLogger("afterword.sidecar")
+#: How long a slow scraper may hold up the end, in seconds.
+_GRACE: Final = 1
 
-class CannotServe(Exception):
+
+class CannotServeError(Exception):
     """The sidecar does not start; the text is one sentence that says what to type instead."""
 
 
-def serve(directory: Path, listen: str) -> None:
-    """Serve until a signal ends it.
+def serve(directory: Path, listen: Address) -> None:
+    """Serve until SIGTERM or SIGINT ends it, which is a success.
 
     Args:
         directory: Where applications keep their ledgers; made if missing.
-        listen: ``HOST:PORT``. It serves counts, task names and exception classes, to whoever reaches it.
+        listen: It serves counts, task names and exception classes, to whoever reaches it.
 
     Raises:
-        CannotServe: the address is wrong or taken.
+        CannotServeError: the address is wrong or taken.
     """
-    host, port = parse_address(listen)
-    logging.basicConfig(level=logging.INFO, format="afterword sidecar: %(message)s")
-    logger = logging.getLogger("afterword.sidecar")
+    with contextlib.closing(_listening(listen)) as listener:
+        _end_well_on_signals()
+        logging.basicConfig(level=logging.INFO, format="afterword sidecar: %(message)s")
+        _allow_many_ledgers()
+        try:
+            prepare_directory(directory)
+        except LedgerUnavailableError as error:
+            _LOGGER.warning("%s. It serves, and looks again at every scrape.", error)
+        _say_where(directory, listener)
+        config = uvicorn.Config(
+            build(directory),
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+        )
+        _Server(config).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Hangs up on who has not read its answer in time: uvicorn would wait for ever, or cancel with a traceback."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Nothing of ours is lost with an answer: all state is in the directory."""
+        asyncio.get_running_loop().call_later(_GRACE, self._hang_up)
+        await super().shutdown(sockets)
+
+    def _hang_up(self) -> None:
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+
+
+def _end_well_on_signals() -> None:
+    """Uvicorn ends gracefully, then raises the signal again for the handlers it found: these ones."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+
+
+def _allow_many_ledgers() -> None:
+    """Every living ledger is kept open: take as many descriptors as the system allows."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _say_where(directory: Path, listener: socket.socket) -> None:
+    host, port = listener.getsockname()[:2]
+    _LOGGER.info("watching %s, serving http://%s/metrics", directory, Address(host, port))
+    if not ipaddress.ip_address(host.partition("%")[0]).is_loopback:
+        _LOGGER.warning("other machines can reach it: it serves counts, task names and exception classes, no more")
+
+
+def _listening(listen: Address) -> socket.socket:
+    """A socket that listens: a connection made after the log line is answered, a port taken is told at once."""
     try:
-        prepare_directory(directory)
-    except LedgerUnavailable as error:
-        logger.warning("%s. It serves, and looks again at every scrape.", error)
-    with contextlib.closing(_bound(host, port)) as listener:
-        logger.info("watching %s, serving http://%s:%d/metrics", directory, host, listener.getsockname()[1])
-        config = uvicorn.Config(build(directory), log_level="warning", access_log=False, server_header=False)
-        uvicorn.Server(config).run(sockets=[listener])
-
-
-def parse_address(listen: str) -> tuple[str, int]:
-    """``HOST:PORT`` as a host and a port; an empty host is loopback.
-
-    Raises:
-        CannotServe: anything else.
-    """
-    host, colon, port = listen.rpartition(":")
-    if not colon or not port.isdecimal() or int(port) > 65535:
-        raise CannotServe(f"--listen is {listen!r}; allowed: HOST:PORT with a port from 0 to 65535")
-    return host.strip("[]") or "127.0.0.1", int(port)
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except OSError as error:
-        raise CannotServe(f"--listen {host}:{port}: {host!r} is no address of this machine") from error
+        found = socket.getaddrinfo(*listen, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:
+        raise CannotServeError(
+            f"listen is '{listen}', but {listen.host!r} is no host that can be found; allowed: HOST:PORT"
+        ) from error
+    family, kind, protocol, _, address = found[0]
     listener = socket.socket(family, kind, protocol)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
+        listener.listen()
     except OSError as error:
         listener.close()
-        raise CannotServe(f"--listen {host}:{port}: {error.strerror}; choose another HOST:PORT") from error
+        raise CannotServeError(
+            f"listen is '{listen}': {error.strerror}; allowed: a HOST:PORT of this machine that is free"
+        ) from error
     return listener

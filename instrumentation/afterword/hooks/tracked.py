@@ -1,0 +1,228 @@
+"""The task objects that book their own run, in the place of Starlette's `BackgroundTask`."""
+
+import asyncio
+import contextlib
+import copyreg
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any, Final
+
+import starlette.background
+from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
+
+from afterword import words
+from afterword.hooks.call import REASON, drop_waiting, take
+from afterword.hooks.process import PROCESS
+from afterword.ledger.accounts import NO_RUN, Account, Run
+
+_MAX_CLASSES: Final = 256
+
+
+def _pristine() -> Any:
+    """Starlette's own `BackgroundTask.__call__`; None when somebody replaced it before us."""
+    call = BackgroundTask.__call__
+    own = type(call) is FunctionType and call.__code__.co_filename == starlette.background.__file__
+    return call if own else None
+
+
+_PRISTINE_CALL: Final = _pristine()
+
+
+class TrackedTask(BackgroundTask):
+    """A background task that books its own run. Looks and behaves like the class it replaces."""
+
+    afterword_account: Account
+    afterword_run: Run = NO_RUN
+    #: Why it is dropped if it never starts, where the task knows better than the call it was added in.
+    afterword_reason: str | None = None
+
+    async def __call__(self) -> None:
+        """Run the task as its class would, and book how it ends."""
+        account, run = self.afterword_account, self.afterword_run
+        if run:
+            try:
+                del self.afterword_run  # as `take` does: a call less for each task
+            except AttributeError:
+                run = NO_RUN
+        if not run:
+            run = schedule(account)
+        if not self.is_async:
+            return await _run_in_thread(self, account, run)
+        try:
+            since = account.start(run)
+        except Exception as error:  # noqa: BLE001 - observing may never break the work
+            since = _noted(error)
+        try:
+            if BackgroundTask.__call__ is _PRISTINE_CALL:
+                await self.func(*self.args, **self.kwargs)
+            else:
+                await BackgroundTask.__call__(self)
+        except asyncio.CancelledError:
+            _end(account.cancel, run, since)
+            raise
+        except BaseException as error:
+            _end(account.fail, run, since, type(error))
+            raise
+        try:
+            account.succeed(run, since)
+        except Exception as error:  # noqa: BLE001 - observing may never break the work
+            _noted(error)
+        return None
+
+    def afterword_loosen(self, reason: str) -> None:
+        """No call will settle this task any more: it tells itself when it is forgotten."""
+        self.afterword_reason = self.afterword_reason or reason
+        self.__class__ = LooseTask
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """A copy is an object of the class the user knows, and has no part in the run: one run has one owner."""
+        reduced = super().__reduce_ex__(protocol)
+        if not isinstance(reduced, tuple):
+            return reduced
+        make, arguments, *state = reduced
+        plain = tuple(self._afterword_plain() if argument is type(self) else argument for argument in arguments)
+        make = object.__new__ if make is copyreg.__newobj__ else make  # type: ignore[attr-defined]  # pickle checks its class
+        return make, plain, *map(_without_ours, state)
+
+    def _afterword_plain(self) -> type[BackgroundTask]:
+        return BackgroundTask
+
+
+def _without_ours(state: Any) -> Any:
+    """The state of a task as pickle and copy pass it on: a dictionary, or one of attributes and one of slots."""
+    if isinstance(state, tuple):
+        return tuple(map(_without_ours, state))
+    if isinstance(state, dict):
+        return {k: v for k, v in state.items() if not (isinstance(k, str) and k.startswith("afterword_"))}
+    return state
+
+
+class LooseTask(TrackedTask):
+    """A task that no ASGI call settles: dropped when it is forgotten."""
+
+    def __del__(self) -> None:
+        with contextlib.suppress(Exception):  # the interpreter may be going down around us
+            drop_waiting([self], words.DISCARDED)
+
+
+class _TrackedSubclass(TrackedTask):
+    """For subclasses of BackgroundTask that users write: their own `__call__` is booked around."""
+
+    async def __call__(self) -> None:
+        account, run = self.afterword_account, take(self) or schedule(self.afterword_account)
+        since = _start(account, run)
+        try:
+            await super(TrackedTask, self).__call__()
+        except asyncio.CancelledError:
+            _end(account.cancel, run, since)
+            raise
+        except BaseException as error:
+            _end(account.fail, run, since, type(error))
+            raise
+        _end(account.succeed, run, since)
+
+    def afterword_loosen(self, reason: str) -> None:
+        drop_waiting([self], reason)
+
+    def _afterword_plain(self) -> type[BackgroundTask]:
+        return type(self).__mro__[3]  # this class, _TrackedSubclass, TrackedTask, the user's
+
+
+_tracked_classes: dict[type[BackgroundTask], type[TrackedTask]] = {}
+
+
+def tracked_version(cls: type[BackgroundTask]) -> type[TrackedTask]:
+    """`TrackedTask` for Starlette's class, else a subclass of both."""
+    if cls is BackgroundTask:
+        return TrackedTask
+    found = _tracked_classes.get(cls)
+    if found is None:
+        if len(_tracked_classes) >= _MAX_CLASSES:  # somebody makes classes as they go; do not keep them all
+            _tracked_classes.clear()
+        found = type(cls.__name__, (_TrackedSubclass, cls), {"__module__": cls.__module__})
+        _tracked_classes[cls] = found
+    return found
+
+
+class ThreadRun:
+    """The function of a sync task on its way through the thread pool: it starts when a thread takes it."""
+
+    __slots__ = ("account", "function", "run")
+
+    def __init__(self, function: Callable[..., Any], account: Account, run: Run) -> None:
+        self.function, self.account, self.run = function, account, [run]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run in the thread that took it; called again, by a wrapper that retries for instance, it is another run."""
+        account = self.account
+        run = self.run.pop() if self.run else schedule(account)
+        since = _start(account, run)
+        try:
+            result = self.function(*args, **kwargs)
+        except asyncio.CancelledError:
+            _end(account.cancel, run, since)
+            raise
+        except BaseException as error:
+            _end(account.fail, run, since, type(error))
+            raise
+        _end(account.succeed, run, since)
+        return result
+
+    def drop_if_waiting(self, reason: str) -> None:
+        """Nobody took it, and nobody will."""
+        if self.run:
+            _end(self.account.drop, self.run.pop(), REASON[reason])
+
+    def __getattr__(self, name: str) -> Any:
+        """Other instrumentations name the task by its function."""
+        if name in ("__name__", "__qualname__"):
+            return getattr(self.function, name, type(self.function).__name__)
+        return getattr(self.function, name)
+
+
+async def _run_in_thread(task: TrackedTask, account: Account, run: Run) -> None:
+    function = ThreadRun(task.func, account, run)
+    try:
+        if BackgroundTask.__call__ is _PRISTINE_CALL:
+            await run_in_threadpool(function, *task.args, **task.kwargs)
+        else:
+            stand_in = BackgroundTask.__new__(BackgroundTask)
+            stand_in.__dict__.update(task.__dict__, func=function)
+            await BackgroundTask.__call__(stand_in)
+    except asyncio.CancelledError:
+        function.drop_if_waiting(words.SHUTDOWN)
+        raise
+    except BaseException:
+        function.drop_if_waiting(words.REQUEST_FAILED)
+        raise
+    function.drop_if_waiting(words.DISCARDED)
+
+
+def schedule(account: Account) -> Run:
+    """Book a run that begins without having been handed over."""
+    try:
+        return account.schedule()
+    except Exception as error:  # noqa: BLE001 - observing may never break the work
+        PROCESS.note(error)
+        return NO_RUN
+
+
+def _noted(error: Exception) -> int:
+    PROCESS.note(error)
+    return 0
+
+
+def _start(account: Account, run: Run) -> int:
+    try:
+        return account.start(run)
+    except Exception as error:  # noqa: BLE001 - observing may never break the work
+        PROCESS.note(error)
+        return 0
+
+
+def _end(call: Callable[..., None], run: Run, *rest: Any) -> None:
+    try:
+        call(run, *rest)
+    except Exception as error:  # noqa: BLE001 - observing may never break the work
+        PROCESS.note(error)

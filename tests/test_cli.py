@@ -1,0 +1,199 @@
+"""The command line: what is wrong is told in one sentence with exit status 2, and never with a traceback."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from afterword import cli
+from tests.helpers import Children
+
+WRONG = 2
+
+
+def afterword(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """One command as a shell runs it, to its end."""
+    command = [sys.executable, "-m", "afterword", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+
+@pytest.fixture
+def told(capsys):
+    """``told(*arguments)``: the one sentence of a command that refused, run in this process."""
+
+    def run(*arguments: str) -> str:
+        assert cli.main(arguments) == WRONG
+        output = capsys.readouterr()
+        (line,) = output.err.splitlines()
+        assert output.out == ""
+        assert line.startswith("afterword: ")
+        return str(line.removeprefix("afterword: "))
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """The working directory of each test."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("", "the following arguments are required: COMMAND (try: afterword --help)"),
+        ("sidecr", "argument COMMAND: invalid choice: 'sidecr' (choose from"),
+        ("sidecar --lisen x", "unrecognized arguments: --lisen x (try: afterword --help)"),
+        ("sidecar --list 9796", "unrecognized arguments: --list 9796"),
+        ("sidecar --listen", "argument --listen: expected one argument (try: afterword sidecar --help)"),
+        ("sidecar --listen 9796", "--listen is '9796'; allowed: HOST:PORT with a port from 0 to 65535"),
+        ("sidecar --listen localhost:http", "--listen is 'localhost:http'; allowed: HOST:PORT with a port"),
+        ("sidecar --listen [::1]", "--listen is '[::1]'; allowed: HOST:PORT with a port from 0 to 65535"),
+        ("sidecar --listen nobody.invalid:0", "listen is 'nobody.invalid:0', but 'nobody.invalid' is no host"),
+        ("sidecar --listen a..b:0", "listen is 'a..b:0', but 'a..b' is no host that can be found"),
+        ("sidecar --listen 192.0.2.1:0", "listen is '192.0.2.1:0': Cannot assign requested address; allowed: a HOST"),
+        ("sidecar --dir here", "--dir is 'here'; allowed: an absolute path"),
+        ("alerts --time-scale 0", "--time-scale is '0'; allowed: a number from 0.001 to 100000"),
+        ("alerts --time-scale fast", "--time-scale is 'fast'; allowed: a number from 0.001 to 100000"),
+        ("alerts --job (", "--job is '('; allowed: a regular expression that is not empty"),
+        ("alerts -o none/rules.yml", "--output none/rules.yml: No such file or directory"),
+        ("dashboards", "the following arguments are required: -o/--output (try: afterword dashboards --help)"),
+        ("dashboards -o /dev/null/x", "--output /dev/null/x: Not a directory"),
+    ],
+)
+def test_a_wrong_word_or_value_is_one_sentence_that_says_what_is_allowed(arguments, sentence, told):
+    """Exit status 2, the name of what is wrong, what may stand there; no traceback."""
+    assert told(*arguments.split()).startswith(sentence)
+
+
+def test_a_shell_sees_the_sentence_and_the_status():
+    """The same through `python -m afterword`, once."""
+    done = afterword("sidecar", "--listen", "9796")
+    assert (done.returncode, done.stdout) == (WRONG, "")
+    assert done.stderr == "afterword: --listen is '9796'; allowed: HOST:PORT with a port from 0 to 65535\n"
+
+
+@pytest.mark.parametrize("arguments", [("sidecar", "--dir", ""), ("alerts", "--job", "")])
+def test_an_empty_value_is_a_slip_of_a_script_and_not_the_default(arguments, told):
+    """`--dir "$DIR"` with DIR unset must not watch another directory in silence."""
+    assert told(*arguments).startswith(f"{arguments[1]} is ''; allowed: ")
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"AFTERWORD_LISTENN": "x"}, "AFTERWORD_LISTENN is no setting; did you mean AFTERWORD_LISTEN?"),
+        ({"AFTERWORD_LISTEN": "x"}, "AFTERWORD_LISTEN is 'x'; allowed: HOST:PORT with a port from 0 to 65535"),
+        ({"AFTERWORD_SLOTS": "1"}, "AFTERWORD_SLOTS is '1'; allowed: a whole number from 64 to 524288"),
+        ({"AFTERWORD_CONFIG": "/none"}, "AFTERWORD_CONFIG names '/none', which does not exist; allowed: a TOML file"),
+    ],
+)
+@pytest.mark.parametrize("command", ["sidecar", "alerts"])
+def test_a_wrong_variable_ends_the_command(variables, sentence, command, told, monkeypatch):
+    """What an application shrugs off, a command refuses: nobody reads the log of a sidecar that starts."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert told(command) == sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("tasks = 3", "tasks in afterword.toml is no setting; allowed: "),
+        ("slots = 3", "slots in afterword.toml is 3; allowed: a whole number from 64 to 524288"),
+        ("[sidecar]\nlisten = 'x'", "[sidecar] in afterword.toml is no setting; allowed: "),
+        ("slots", "afterword.toml is not TOML: "),
+    ],
+)
+def test_a_wrong_settings_file_ends_the_command(folder, text, sentence, told):
+    """A wrong key, value, table or syntax in afterword.toml."""
+    (folder / "afterword.toml").write_text(text)
+    assert told("sidecar").startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ((), ("sidecar", "alerts", "dashboards", "--version")),
+        (("sidecar",), ("--dir", "AFTERWORD_DIR", "--listen", "127.0.0.1:9796", "/metrics")),
+        (("alerts",), ("--time-scale", "AFTERWORD_TIME_SCALE", "--job", "--output", "Prometheus")),
+        (("dashboards",), ("--output", "Grafana")),
+    ],
+)
+def test_help_names_every_option_its_variable_and_its_default(command, words):
+    """`--help` is the first page that anybody reads."""
+    done = afterword(*command, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [word for word in words if word not in done.stdout] == []
+
+
+def test_the_version_is_the_one_of_the_distribution():
+    """`afterword --version`, for bug reports."""
+    done = afterword("--version")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("afterword 0")
+
+
+@pytest.mark.parametrize(
+    ("missing", "arguments", "sentence"),
+    [
+        ("uvicorn", ["sidecar"], "`afterword sidecar` needs uvicorn: pip install 'afterword[sidecar]'"),
+        ("fastapi", ["sidecar"], "`afterword sidecar` needs fastapi: pip install 'afterword[sidecar]'"),
+        ("fcntl", ["sidecar"], f"`afterword sidecar` does not run on {sys.platform}: Python has no fcntl there"),
+        (
+            "grafana_foundation_sdk",
+            ["dashboards", "-o", "made"],
+            "`afterword dashboards` needs one more package: pip install 'afterword[dashboards]'",
+        ),
+    ],
+)
+def test_a_missing_extra_is_told_with_the_line_to_type(children: Children, missing, arguments, sentence):
+    """Whoever installed without the extra learns what to install."""
+    blocked = (
+        f"import sys; sys.modules[{missing!r}] = None; from afterword.cli import main; sys.exit(main({arguments}))"
+    )
+    child = children.python("-c", blocked)
+    assert child.wait() == WRONG
+    assert child.output == f"afterword: {sentence}\n"
+
+
+def test_the_application_needs_no_extra_at_all(children: Children):
+    """instrument() itself works where neither uvicorn nor inotify is installed."""
+    code = (
+        "import sys; sys.modules.update(uvicorn=None, inotify_simple=None, grafana_foundation_sdk=None);"
+        "import fastapi, afterword; afterword.instrument(fastapi.FastAPI(), dir=sys.argv[1])"
+    )
+    child = children.python("-c", code, str(children.folder / "ledgers"))
+    assert child.wait() == 0
+    assert child.output == ""
+
+
+@pytest.mark.parametrize("arguments", [["alerts"], ["dashboards", "-o", "made"]])
+def test_a_reader_that_has_enough_is_no_error(arguments):
+    """`afterword alerts | head -1`: nobody reads the rest, however short it is."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "afterword", *arguments]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_full_disk_behind_stdout_is_told():
+    """Half a rules file must not look like a whole one."""
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        done = subprocess.run(
+            [sys.executable, "-m", "afterword", "alerts"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == WRONG
+    assert done.stderr == "afterword: stdout: No space left on device\n"
+
+
+def test_what_is_written_is_what_is_printed(folder):
+    """`-o FILE` and stdout hold the same rules, and all of them parse as one document."""
+    printed = afterword("alerts", "--time-scale", "30")
+    written = afterword("alerts", "--time-scale", "30", "-o", "rules.yml")
+    assert (printed.returncode, written.returncode, written.stdout) == (0, 0, "")
+    assert (folder / "rules.yml").read_text() == printed.stdout

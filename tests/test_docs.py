@@ -1,0 +1,78 @@
+"""Docs that cannot lie: references are generated, links resolve, commands exist."""
+
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from afterword import cli, contract
+from afterword.ledger import layout
+from afterword.settings import SETTINGS
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("alerts/**/*.md"), *ROOT.glob("*/README.md")]
+)
+
+
+def generator() -> Any:
+    """docs/generate.py as a module."""
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["metrics.md", "settings.md"])
+def test_reference_pages_are_what_the_code_says(name):
+    """./run generate was not forgotten."""
+    assert (ROOT / "docs" / name).read_text(encoding="utf-8") == generator().PAGES[name]()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    """Every relative link is a file or folder of the repository."""
+    for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
+        if "://" not in target and not target.startswith("mailto:"):
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_metrics_named_in_a_page_exist(page):
+    """No page speaks of a metric that is not in the contract."""
+    known = {
+        name for metric in contract.METRICS for name in (metric.name, metric.sample, metric.created, metric.bucket)
+    }
+    known |= {f"{metric.name}_{end}" for metric in contract.METRICS for end in ("count", "sum")}
+    text = page.read_text(encoding="utf-8")
+    named = set(re.findall(r"\bafterword_(?:tasks?|process|sidecar|ledger|internal)\w*[a-z]\b", text))
+    assert named <= known
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_settings_and_commands_named_in_a_page_exist(page):
+    """No page speaks of a variable or a command that is not there."""
+    text = page.read_text(encoding="utf-8")
+    variables = {setting.variable for setting in SETTINGS} | {"AFTERWORD_CONFIG", "AFTERWORD_RAISE"}
+    assert set(re.findall(r"\bAFTERWORD_[A-Z_]+\b", text)) <= variables
+    commands = set(re.findall(r"(?m)^(?:    |\t)(?:\$ )?(?:python -m )?afterword ([a-z]+)", text))
+    known = set(re.findall(r"(?m)^    ([a-z]+)", cli._parser().format_help()))
+    assert commands <= known
+
+
+def test_the_format_page_knows_the_format():
+    """The drawing's sizes are those of the code."""
+    page = (ROOT / "docs" / "ledger-format.md").read_text(encoding="utf-8")
+    _, size = layout.sections()
+    assert f"# The ledger: format {layout.FORMAT}\n" in page
+    assert f"size with 4,096 slots: {size // 1024} KiB" in page
+    assert f"{layout.TASK_STRIDE} B  w0" in page
+
+
+def test_the_readme_is_short():
+    """At most 140 lines: a stranger reads it to the end."""
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 140
