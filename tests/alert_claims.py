@@ -75,6 +75,17 @@ SILENCE: Final = (
         silent("5m30s", "6m", "8m", "9m", "30m"),
     ),
     Case(
+        "busy, deadlines of 5 s, scraped every two minutes: at each scrape the oldest run was 2 s old",
+        {
+            **ALIVE,
+            of(c.DEADLINE): "5x400",
+            of(c.START_DEADLINE): "5x400",
+            of(c.OLDEST_RUNNING): "_x8 " + " _x7 ".join(str(scrape * 120 - 2) for scrape in range(1, 30)),
+            of(c.OLDEST_WAITING): "_x8 " + " _x7 ".join(str(scrape * 120 - 2) for scrape in range(1, 30)),
+        },
+        silent("10m", "11m45s", "13m30s", "15m45s"),
+    ),
+    Case(
         "idle, quiet at night: old failures, losses and drops, and nothing since",
         {
             **ALIVE,

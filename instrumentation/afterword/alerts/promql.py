@@ -72,4 +72,4 @@ def events(counter: Counter, *, window: str, seconds: str, lookback: str, ended:
 
 def age(oldest: str) -> str:
     """Seconds since a timestamp metric; nothing where it says 0, which means none."""
-    return f"time() - ({oldest} > 0)"
+    return f"timestamp({oldest}) - ({oldest} > 0)"
