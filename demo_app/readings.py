@@ -42,6 +42,12 @@ def _client() -> httpx.Client:
     return httpx.Client(trust_env=False, timeout=10)  # never through a proxy
 
 
+def close() -> None:
+    """Let go of the connections to our own processes."""
+    _client().close()
+    _client.cache_clear()
+
+
 @dataclass(frozen=True)
 class Books:
     """Every task's page, by task and kind, and how many processes keep one."""

@@ -64,6 +64,7 @@ class Stack:
         self.world = World(f"http://127.0.0.1:{self._http}", database)
         self.shop = Customers(self.shop_url)
         cleanup.callback(self.shop.close)
+        cleanup.callback(readings.close)
 
     def start(self) -> None:
         """Start everything; returns when every part answers and Prometheus has scraped it."""
