@@ -48,12 +48,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="./run demo", description=__doc__.partition(": ")[2])
+    parser = argparse.ArgumentParser(
+        prog="./run demo",
+        description=__doc__.partition(": ")[2],
+        epilog="scenarios:\n" + "\n".join(f"  {one.name:<9}{one.title}: {one.story}" for one in SCENARIOS),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     names = [scenario.name for scenario in SCENARIOS]
     parser.add_argument("--stay", action="store_true", help="keep everything up afterwards and print the addresses")
-    parser.add_argument("--only", type=_choice(names), metavar="NAME,...", help=f"some of: {', '.join(names)}")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the report there, too")
+    parser.add_argument("--only", type=_choice(names), metavar="NAME,...", help="some of the scenarios below")
+    parser.add_argument("--json", type=_writable, metavar="FILE", help="write the report there, too")
     return parser.parse_args(arguments)
+
+
+def _writable(text: str) -> Path:
+    """Found out now rather than after two minutes."""
+    path = Path(text)
+    existed = path.exists()
+    try:
+        path.open("ab").close()
+        if not existed:
+            path.unlink()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be written: {error.strerror}") from error
+    return path
 
 
 def _choice(names: list[str]) -> Callable[[str], list[str]]:
@@ -120,8 +138,11 @@ def _stay(stack: Stack, console: Console) -> None:
     if not stack.app.running:
         stack.app = stack.start_app()
     for name, address in stack.addresses.items():
-        console.print(f"{name:>14}  {address}")
-    console.print("Customers keep coming. Ctrl-C ends everything.")
+        console.print(f"{name:>14}  {address}", soft_wrap=True)
+    console.print("\nTo break it, type into another terminal:")
+    for what, line in stack.breaking.items():
+        console.print(f"  {what}\n      {line}", soft_wrap=True, markup=False)
+    console.print("\nCustomers keep coming. Ctrl-C ends everything.")
     with stack.shop.keep_coming(per_second=5):
         threading.Event().wait()
 

@@ -11,9 +11,6 @@ from typing import Any, Final
 TIME_SCALE: Final = 60
 SERVICE: Final = "shop"
 JOB: Final = "afterword"
-#: What the shop sets for itself instead of the default minute, in real seconds: a second, here, is too near to what a
-#: busy machine makes a healthy task wait.
-START_DEADLINE: Final = 120
 #: "... > 0 for more than 5 minutes" (the article, Fix 7), in seconds.
 ARTICLE_PATIENCE: Final = 300
 #: How often a real Prometheus scrapes, in seconds, and this one.
@@ -35,8 +32,8 @@ def article_rules() -> dict[str, Any]:
     patience = f"{ARTICLE_PATIENCE // TIME_SCALE}s"
     gap = "background_task_started_total - background_task_succeeded_total - background_task_failed_total > 0"
     rules = [
-        {"alert": "ArticleGap", "expr": gap, "for": patience},
-        {"alert": "ArticleFailed", "expr": f"increase(background_task_failed_total[{patience}]) > 0"},
+        {"alert": "HandWrittenGap", "expr": gap, "for": patience},
+        {"alert": "HandWrittenFailed", "expr": f"increase(background_task_failed_total[{patience}]) > 0"},
     ]
     return {"groups": [{"name": "article", "interval": "1s", "rules": rules}]}
 

@@ -1,18 +1,19 @@
 """What the demo prints: one block per scenario, the balanced books, the verdict. Readable without colours, too."""
 
 import json
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
-from afterword.contract import DEFAULT_DEADLINE
+from afterword.contract import DEFAULT_DEADLINE, DEFAULT_START_DEADLINE
 from afterword.words import OUTCOMES
-from demo_app.configs import ARTICLE_PATIENCE, SCRAPE_EVERY, SCRAPE_INTERVAL, START_DEADLINE, TIME_SCALE
-from demo_app.readings import Fired, Page, share
+from demo_app.configs import ARTICLE_PATIENCE, SCRAPE_EVERY, SCRAPE_INTERVAL, TIME_SCALE
+from demo_app.readings import Page, share
 from demo_app.runner import Total, Verdict, in_words
 
 _LAW: Final = {
@@ -20,67 +21,85 @@ _LAW: Final = {
     "started": ("running", *OUTCOMES, "lost running"),
     "scheduled ": ("arrived outside", "not done"),
 }
+#: Columns of the left margin with its label.
+_MARGIN: Final = 22
 
 
 def introduce(console: Console) -> None:
     """What will be seen, and on which clock."""
     console.print("[bold]afterword: a shop, everything that can happen to its background work, and the books.[/bold]")
-    console.print(
+    clock = (
         f"The clock of the rules runs {TIME_SCALE} times faster: a minute of a real installation is a second here. "
         f"A run is overdue after {DEFAULT_DEADLINE / TIME_SCALE:g} s (really {DEFAULT_DEADLINE / 60:g} min) and late "
-        f"to start after {START_DEADLINE / TIME_SCALE:g} s (really {START_DEADLINE:g} s). The "
-        f"article's alert waits {ARTICLE_PATIENCE / TIME_SCALE:g} s (really {ARTICLE_PATIENCE / 60:g} min). "
+        f"to start after {DEFAULT_START_DEADLINE / TIME_SCALE:g} s (really {DEFAULT_START_DEADLINE:g} s). "
         f"Prometheus scrapes every {SCRAPE_INTERVAL} (really {SCRAPE_EVERY:g} s). It evaluates its rules "
-        "every second, which is not scaled: most of the time an alert takes here is spent waiting for that second.\n"
+        "every second, which is not scaled: most of the time an alert takes here is spent waiting for that second."
     )
+    counters = (
+        "Beside afterword the shop carries four hand-written counters, as people have them today (started, succeeded, "
+        'failed, duration: Fix 7 of the article "FastAPI BackgroundTasks Not Working"). Their alert waits '
+        f"{ARTICLE_PATIENCE / TIME_SCALE:g} s (really {ARTICLE_PATIENCE / 60:g} min)."
+    )
+    for paragraph in (clock, counters):
+        console.print(textwrap.fill(paragraph, console.width), soft_wrap=True)
+    console.print()
 
 
 def show(console: Console, verdict: Verdict) -> None:
     """One scenario: each witness in a line of its own."""
-    mark = "[green]detected[/green]" if verdict.alerted_after else "[green]silent, as it should be[/green]"
-    if not verdict.detected:
-        mark = "[red bold]NOT AS IT SHOULD BE[/red bold]"
-    console.print(f"[bold]{verdict.title}[/bold]  {mark}  [dim]{verdict.seconds:.0f} s[/dim]")
-    grid = Table.grid(padding=(0, 2), pad_edge=False)
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column()
-    grid.add_row("  what happened", escape(verdict.story))
-    grid.add_row("  client saw", _seen(verdict))
-    grid.add_row("  the article's way", "\n".join(_article(verdict)))
-    grid.add_row("  afterword booked", "\n".join(_booked(verdict.booked)) or "nothing new: no work was open")
-    grid.add_row("  alerts", "\n".join(_alerts(verdict)) or "none")
+    took = f"(scenario took {verdict.seconds:.0f} s)"
+    console.print(f"[bold]{verdict.title}[/bold]: {_mark(verdict)} [dim]{took}[/dim]", soft_wrap=True)
+    _row(console, "what happened", [verdict.story])
+    _row(console, "client saw", [_seen(verdict)])
+    _row(console, "four counters", _article(verdict))
+    _row(console, "afterword booked", _booked(verdict.booked) or ["nothing new: no work was open"])
+    _row(console, "afterword's alerts", _alerts(verdict) or ["silent"])
     for problem in verdict.problems:
-        grid.add_row("  [red bold]PROBLEM[/red bold]", f"[red]{escape(problem)}[/red]")
-    console.print(grid)
+        _row(console, "PROBLEM", [problem], "red")
     console.print()
+
+
+def _mark(verdict: Verdict) -> str:
+    if not verdict.detected:
+        return "[red bold]NOT AS IT SHOULD BE[/red bold]"
+    if not verdict.expects_silence:
+        return "[green]detected[/green]"
+    others = "; [red]the four counters raised a false alarm[/red]" if verdict.article_alerts else ""
+    return f"[green]afterword silent, as it should be[/green]{others}"
+
+
+def _row(console: Console, label: str, lines: Sequence[str], style: str = "") -> None:
+    """A label and its lines, wrapped between words and never cut; nothing is printed behind a line's end."""
+    for line in lines:
+        width = max(console.width - _MARGIN, 20)
+        for part in textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False):
+            text = Text(part, style)
+            text.highlight_regex(r"\bAfterword\w+", "bold")
+            console.print(Text.assemble((f"  {label:<{_MARGIN - 2}}", "dim"), text), soft_wrap=True)
+            label = ""
 
 
 def close(console: Console, ends: Sequence[Total]) -> None:
     """The books at the end, beside what the outside world received."""
+    if not ends:
+        console.print("The books are empty: nothing was handed over.")
+        return
     console.print("[bold]The books[/bold]")
     for whole, parts in _LAW.items():
-        console.print(_equation(ends, whole, parts))
+        _equation(console, ends, whole, parts)
         console.print()
 
 
-def _equation(ends: Sequence[Total], whole: str, parts: Sequence[str]) -> Table:
-    """One law as a table: a line for each task, its two sides and whether they are equal."""
-    table = Table.grid(padding=(0, 1))
-    table.add_row("", *_sum([whole, *parts]), style="dim")
-    for total in ends:
-        sides = _cell(total, whole), [_cell(total, part) for part in parts]
-        mark = "[green]balanced[/green]" if sides[0] == sum(sides[1]) else "[red]WRONG[/red]"
-        table.add_row(f"  {total.task}", *_sum([sides[0], *sides[1]]), mark)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    return table
-
-
-def _sum(terms: Sequence[object]) -> list[str]:
-    cells = [str(terms[0]), "="]
-    for term in terms[1:]:
-        cells += [str(term), "+"]
-    return cells[:-1]
+def _equation(console: Console, ends: Sequence[Total], whole: str, parts: Sequence[str]) -> None:
+    """One law, and a line for each task: its two sides in the law's order, and whether they are equal."""
+    console.print(f"  [dim]{whole.strip()} = {' + '.join(parts)}[/dim]", soft_wrap=True)
+    names = max(len(total.task) for total in ends)
+    rows = [[_cell(total, column) for column in (whole, *parts)] for total in ends]
+    widths = [max(len(str(number)) for number in column) for column in zip(*rows, strict=True)]
+    for total, numbers in zip(ends, rows, strict=True):
+        left, *right = [f"{number:>{width}}" for number, width in zip(numbers, widths, strict=True)]
+        mark = "[green]balanced[/green]" if numbers[0] == sum(numbers[1:]) else "[red]WRONG[/red]"
+        console.print(f"  {escape(total.task):<{names}}  {left} = {' + '.join(right)}  {mark}", soft_wrap=True)
 
 
 def _cell(total: Total, column: str) -> int:
@@ -122,7 +141,9 @@ def _article(verdict: Verdict) -> list[str]:
     if not gaps:
         return ["no counters: nobody serves them any more"]
     alerts = sorted({f"{fired.name} {fired.task}" for fired in verdict.article_alerts})
-    return [f"started - succeeded - failed: {gap or '0 everywhere'}", f"its alerts: {', '.join(alerts) or 'silent'}"]
+    false = "FALSE ALARM: " if alerts and verdict.expects_silence else ""
+    told = f"{false}{', '.join(alerts)}" if alerts else "silent"
+    return [f"started - succeeded - failed: {gap or '0 everywhere'}", f"its alerts: {told}"]
 
 
 def _gap(page: Page) -> int:
@@ -137,10 +158,7 @@ def _alerts(verdict: Verdict) -> list[str]:
     lines = []
     for fired in verdict.alerts:
         after = verdict.alerted_after.get(f"{fired.name} {fired.task}".rstrip())
-        when = f" after {after:.1f} s" if after is not None else ""
-        lines.append(f"[bold]{fired.name}[/bold] {_what(fired)}{when}")
+        when = "" if after is None else f"after {after:.1f} s"
+        why = f"({fired.reason})" if fired.reason else ""
+        lines.append(" ".join(part for part in (fired.name, fired.task, why, when) if part))
     return lines
-
-
-def _what(fired: Fired) -> str:
-    return escape(f"{fired.task} ({fired.reason})" if fired.reason else fired.task)

@@ -25,6 +25,7 @@ class Verdict:
     name: str
     title: str
     story: str
+    expects_silence: bool = False
     requests: int = 0
     statuses: dict[int, int] = field(default_factory=dict)
     article: dict[str, Page] = field(default_factory=dict)
@@ -70,7 +71,7 @@ class Total:
 def run(stack: Stack, scenario: Scenario, say: Callable[[str], None]) -> Verdict:
     """Let it happen, wait for the witnesses, make everything well again, judge."""
     begun = time.monotonic()
-    verdict = Verdict(scenario.name, scenario.title, scenario.story)
+    verdict = Verdict(scenario.name, scenario.title, scenario.story, expects_silence=not scenario.alerts)
     before = stack.books()
     since = time.time()
     say(scenario.story)
@@ -105,7 +106,7 @@ def _watch(
     for expected in scenario.alerts:
         say(f"waiting for {expected.alert} {expected.task}")
         _wait_for(stack, expected, since, verdict, max(until - time.monotonic(), 0))
-    say("giving the article's alert the time it needs")
+    say("giving the counters' alert the time it needs")
     time.sleep(max(happened.at + _ARTICLE_LIMIT - time.time(), 0) if happened.visits.statuses else 0)
     verdict.article = article_counters(stack.prometheus)
 
@@ -135,11 +136,11 @@ def _make_well(stack: Stack, scenario: Scenario, say: Callable[[str], None]) -> 
     scenario.mend(stack)
     stack.wait_until_settled()
     with contextlib.suppress(NotInTimeError):  # a gap that a dead worker left never closes
-        wait_until(lambda: not _article_still_fires(stack), 3, "the article's alerts are silent again")
+        wait_until(lambda: not _article_still_fires(stack), 3, "the counters' alerts are silent again")
 
 
 def _article_still_fires(stack: Stack) -> bool:
-    return any(alert["labels"]["alertname"] == "ArticleGap" for alert in stack.prometheus.firing())
+    return any(alert["labels"]["alertname"] == "HandWrittenGap" for alert in stack.prometheus.firing())
 
 
 def _judge_books(stack: Stack, before: Books, happened: Happened, verdict: Verdict) -> None:

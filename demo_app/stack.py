@@ -20,7 +20,7 @@ from pathlib import Path
 import uvicorn
 
 from demo_app import configs, readings
-from demo_app.configs import SERVICE, START_DEADLINE, TIME_SCALE
+from demo_app.configs import SERVICE, TIME_SCALE
 from demo_app.customers import Customers
 from demo_app.processes import Child, MissingProgramError, NotInTimeError, find_program, free_port, wait_until
 from demo_app.readings import Books, Prometheus, World
@@ -56,7 +56,6 @@ class Stack:
             "AFTERWORD_DIR": str(ledgers),
             "AFTERWORD_SERVICE": SERVICE,
             "AFTERWORD_TIME_SCALE": str(TIME_SCALE),
-            "AFTERWORD_START_DEADLINE": str(START_DEADLINE / TIME_SCALE),
             "SHOP_SMTP_PORT": str(self._smtp),
             "SHOP_PARTNERS": f"http://127.0.0.1:{self._http}",
             "SHOP_DATABASE": f"sqlite:///{database}",
@@ -124,6 +123,18 @@ class Stack:
         if self.alertmanager_url:
             known["Alertmanager"] = self.alertmanager_url
         return known
+
+    @property
+    def breaking(self) -> dict[str, str]:
+        """Lines to type into another terminal, by what they do."""
+        mail = f"curl -X PUT http://127.0.0.1:{self._http}/_world/mail -H 'content-type: application/json' -d"
+        return {
+            "the mail server hangs (or refuse, or slow)": f'{mail} \'{{"mode": "hang"}}\'',
+            "the mail server is well again": f'{mail} \'{{"mode": "ok"}}\'',
+            "one worker is killed": f"kill -9 $(curl -s {self.shop_url}/health | grep -o '[0-9]*')",
+            "everything of the shop is killed": f"kill -9 -- -{self.app.pid}",
+            "the sidecar is killed": f"kill -9 {self.sidecar.pid}",
+        }
 
     def _start_sidecar(self) -> Child:
         listen = f"127.0.0.1:{self._sidecar_port}"

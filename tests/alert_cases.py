@@ -138,12 +138,18 @@ def service_gone(service: str = "shop") -> Firing:
 
 def sidecar_down(instance: str | None) -> Firing:
     """AfterwordSidecarDown, for one target or for no target at all."""
-    found = f"{instance} of job afterword has not answered for 2m or longer (up is 0)."
-    none = 'Prometheus has 0 targets with job=~"afterword.*".'
+    found = (
+        f"{instance} of job afterword has not answered for 2m or longer (up is 0). "
+        "The other alerts of afterword cannot fire for what it watches."
+    )
+    none = (
+        'Prometheus has 0 targets with job=~"afterword.*": either no sidecar is scraped, '
+        "or under another job name (see --job)."
+    )
     return Firing(
         {**({"job": "afterword", "instance": instance} if instance else {}), "severity": "critical"},
         "Nothing is known about background work: the sidecar cannot be scraped.",
-        (found if instance else none) + " The other alerts of afterword cannot fire for what it watches.",
+        found if instance else none,
         _LINK if instance else "/d/afterword-overview?var-job=",
     )
 

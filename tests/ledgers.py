@@ -35,14 +35,20 @@ def path_of(one: Owner) -> Path:
 
 def context_of(one: Owner) -> WriteContext:
     """What the accounts of an open ledger write to."""
-    assert one._context is not None
-    return one._context
+    assert one._ledger is not None
+    return one._ledger.context
 
 
 def close_file(one: Owner) -> None:
     """Unmap an open ledger without a word, as a kill does."""
-    assert one._file is not None
-    one._file.close()
+    assert one._ledger is not None
+    one._ledger.file.close()
+
+
+def end(one: Owner) -> None:
+    """Let the process of an open ledger exit cleanly, whatever is open."""
+    one.mark(closed=True)
+    close_file(one)
 
 
 def reader(path: Path) -> LedgerReader:

@@ -143,6 +143,15 @@ def test_runbook_queries_work(page: Path) -> None:
     assert [unknown(block) for block in blocks if unknown(block)] == []
 
 
+@pytest.mark.parametrize("page", sorted(RUNBOOKS.glob("*.md")), ids=lambda page: page.stem)
+def test_runbook_queries_answer_after_the_first_event_and_never_with_nan(page: Path) -> None:
+    """rate() does not see a series that is born at 1; an idle task would divide by 0 or have no quantile."""
+    for block in promql_blocks(page):
+        assert not re.search(r"rate\(afterword_\w+_total", block) or "scheduled" in block, block
+        assert not re.search(r"/ sum", block), block
+        assert "histogram_quantile" not in block or block.endswith(">= 0"), block
+
+
 @pytest.mark.parametrize("page", sorted(RULES.parent.rglob("*.md")), ids=lambda page: page.stem)
 def test_names_in_the_text_are_real(page: Path) -> None:
     """A metric or a page that is mentioned exists."""
@@ -172,6 +181,14 @@ def test_the_scale_divides_every_duration() -> None:
     assert "15m" not in str(lost)
     assert (lost["keep_firing_for"], gone["for"]) == ("30s", "6s")
     assert "in the last 30s" in lost["annotations"]["description"]
+
+
+@pytest.mark.parametrize(("scale", "lasted"), [(1, "2m"), (10, "12s"), (30, "10s"), (1000, "10s")])
+def test_a_rehearsal_leaves_prometheus_the_time_to_discover_its_targets(scale: float, lasted: str) -> None:
+    """Without a floor AfterwordSidecarDown would fire at every start of a fast Prometheus."""
+    down = rules(render(time_scale=scale))[6]
+    assert down["for"] == lasted
+    assert f"for {lasted} or longer" in down["annotations"]["description"]
 
 
 @pytest.mark.parametrize("scale", [0, -1, float("inf"), float("nan")])

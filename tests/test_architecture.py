@@ -15,7 +15,7 @@ ALLOWED = {
     "declarations": {"words", "ledger"},
     "hooks": {"words", "ledger", "declarations"},
     "books": {"words", "contract", "ledger"},
-    "metrics": {"words", "contract", "books", "__init__"},
+    "metrics": {"words", "contract", "ledger", "books", "__init__"},
     "instrument": {"settings", "ledger", "hooks", "metrics", "__init__"},
     "sidecar": {"settings", "ledger", "books", "metrics", "__init__"},
     "alerts": {"words", "contract"},

@@ -1,6 +1,9 @@
 """Books: sums keep the law, survive being carried, and the dead are booked once with the right reason."""
 
+import functools
 import json
+import threading
+import time
 from collections import Counter
 from dataclasses import replace
 
@@ -14,7 +17,8 @@ from afterword.books.bookkeeper import Bookkeeper
 from afterword.books.carried import Carried
 from afterword.books.model import ServiceBooks, TaskBooks, TaskKey, Totals
 from afterword.ledger import layout
-from tests.ledgers import account, close_file, key, owner, path_of, reader, run_to_the_end
+from tests.helpers import until
+from tests.ledgers import account, close_file, end, key, owner, path_of, reader, run_to_the_end
 
 COUNT = st.integers(0, 10_000)
 BUCKETS = st.lists(COUNT, min_size=layout.BUCKETS, max_size=layout.BUCKETS)
@@ -113,7 +117,7 @@ def test_an_open_run_of_a_process_that_ended_on_purpose_is_lost_by_shutdown(dire
     """A graceful exit that does not wait for its tasks loses them all the same."""
     one = owner(directory)
     account(one).schedule()
-    one.close()
+    end(one)
     scan = Bookkeeper(directory).scan()
     assert scan.totals.task(key()).lost == {(words.LOST_SHUTDOWN, words.WAITING): 1}
     assert scan.totals.service("shop").exits == {words.EXIT_CLEAN: 1}
@@ -141,7 +145,7 @@ def test_a_living_process_is_never_lost_whatever_its_state_says(directory):
     one.mark(closed=True)
     books = Bookkeeper(directory).scan().totals.task(key())
     assert (books.running, books.lost.total()) == (1, 0)
-    one.close()
+    end(one)
 
 
 def test_dead_ledgers_are_folded_and_files_do_not_pile_up(directory):
@@ -150,7 +154,7 @@ def test_dead_ledgers_are_folded_and_files_do_not_pile_up(directory):
     for _ in range(100):
         one = owner(directory, slots=64)
         run_to_the_end(account(one))
-        one.close()
+        end(one)
         keeper.scan()
     assert list(directory.glob("*.ledger")) == []
     assert Bookkeeper(directory).scan().totals.task(key()).scheduled == 100
@@ -161,7 +165,7 @@ def test_totals_and_births_survive_the_bookkeeper(directory):
     """After its own restart a bookkeeper tells the same numbers, and an old loss does not look new."""
     one = owner(directory)
     account(one).schedule()
-    one.close()
+    end(one)
     first = Bookkeeper(directory).scan()
     second = Bookkeeper(directory).scan()
     assert second.totals == first.totals
@@ -178,7 +182,7 @@ def test_two_bookkeepers_tell_the_same_while_one_of_them_folds(directory):
         mail.schedule()
         for keeper in two:
             assert keeper.scan().totals.task(key()).scheduled == scheduled
-        one.close()
+        end(one)
         for keeper in two if scheduled % 2 else reversed(two):
             books = keeper.scan().totals.task(key())
             assert (books.scheduled, books.lost.total()) == (scheduled, scheduled)
@@ -193,26 +197,35 @@ def test_a_ledger_deleted_under_its_process_goes_on_counting(directory):
     path_of(one).unlink()
     mail.schedule()
     assert keeper.scan().totals.task(key()).scheduled == 2
-    one.close()
+    end(one)
     assert keeper.scan().totals.task(key()).lost.total() == 2
     assert keeper.scan().totals.task(key()).lost.total() == 2
 
 
-def test_a_deleted_ledger_is_written_again_by_its_process(directory):
-    """The check that runs every ten seconds puts the same ledger back, open runs and all."""
-    one, keeper = owner(directory), Bookkeeper(directory)
+def test_after_a_deletion_a_process_goes_on_in_a_new_ledger(directory):
+    """What was opened in the old one ends there, and there is still one process."""
+    one, keeper = owner(directory, slots=64), Bookkeeper(directory)
     mail = account(one)
-    run = mail.schedule()
+    runs = [mail.schedule() for _ in range(70)]
+    began = [(run, mail.start(run)) for run in runs[:67]]
     keeper.scan()
-    path_of(one).unlink()
-    one._check_file()
-    assert path_of(one).exists()
-    mail.succeed(run, mail.start(run))
-    run_to_the_end(mail)
-    for reading in (keeper, Bookkeeper(directory)):
-        books = reading.scan().totals.task(key())
-        assert (books.scheduled, sum(books.finished[words.SUCCEEDED]), books.waiting) == (2, 2, 0)
-    one.close()
+    for _ in range(3):
+        path_of(one).unlink()
+        one._check_file()
+        assert path_of(one).exists()
+        run_to_the_end(mail)
+        began.append((run := mail.schedule(), mail.start(run)))
+        keeper.scan()
+    mail.fail(*began.pop(), KeyError)
+    for run, since in began:
+        mail.succeed(run, since)
+    mail.drop(runs[67], 0)
+    scan = keeper.scan()
+    books = scan.totals.task(key())
+    assert (books.scheduled, books.started_total, sum(books.finished[words.SUCCEEDED])) == (76, 73, 72)
+    assert (books.waiting, books.running, books.errors) == (2, 0, {"KeyError": 1})
+    assert scan.totals.service("shop").processes == 1
+    end(one)
 
 
 def test_the_overdue_and_the_late_are_counted_against_their_own_deadlines(directory):
@@ -227,7 +240,7 @@ def test_the_overdue_and_the_late_are_counted_against_their_own_deadlines(direct
     assert (books.late, books.overdue) == (1, 2)
     assert 0 <= scan.at - books.oldest_running < 60
     assert 0 <= scan.at - books.oldest_waiting < 60
-    one.close()
+    end(one)
 
 
 def test_task_names_are_bounded_over_all_processes(directory, monkeypatch):
@@ -237,8 +250,76 @@ def test_task_names_are_bounded_over_all_processes(directory, monkeypatch):
         one = owner(directory, slots=64)
         for n in range(3):
             run_to_the_end(account(one, f"task_{process}_{n}"))
-        one.close()
+        end(one)
     totals = Bookkeeper(directory).scan().totals
     assert sum(books.scheduled for books in totals.tasks.values()) == 12
     assert len(totals.tasks) == 6
     assert totals.service("shop").overflow["sidecar_tasks"] > 0
+
+
+def has_done(done: list[int], enough: int) -> bool:
+    """Whether all threads together have got that far."""
+    return sum(done) > enough
+
+
+def test_threads_that_book_while_the_file_is_replaced_lose_nothing(directory):
+    """Every step lands in one ledger or the other, and the books of both balance together."""
+    one, keeper = owner(directory), Bookkeeper(directory)
+    mail = account(one)
+    stop = threading.Event()
+    done = [0] * 4
+
+    def work(place: int) -> None:
+        while not stop.is_set():
+            run = mail.schedule()
+            since = mail.start(run)
+            time.sleep(0)
+            mail.succeed(run, since)
+            done[place] += 1
+
+    threads = [threading.Thread(target=work, args=(place,)) for place in range(len(done))]
+    for thread in threads:
+        thread.start()
+    for _ in range(5):
+        keeper.scan()
+        path_of(one).unlink()
+        enough = sum(done) + 1000
+        one._check_file()
+        until(functools.partial(has_done, done, enough))
+    stop.set()
+    for thread in threads:
+        thread.join()
+    books = keeper.scan().totals.task(key())
+    assert (books.scheduled, sum(books.finished[words.SUCCEEDED]), books.running) == (sum(done), sum(done), 0)
+    end(one)
+    assert keeper.scan().totals.task(key()).lost.total() == 0
+
+
+def test_runs_that_are_open_when_an_owner_is_closed_still_end(directory):
+    """Switching afterword off is no death: the ledger is let go when its last run has ended."""
+    one, keeper = owner(directory), Bookkeeper(directory)
+    mail = account(one)
+    run = mail.schedule()
+    since = mail.start(run)
+    one.close()
+    assert mail.schedule() == 0
+    assert keeper.scan().totals.task(key()).running == 1
+    mail.succeed(run, since)
+    owner(directory).close()
+    books = keeper.scan().totals.task(key())
+    assert (books.lost.total(), sum(books.finished[words.SUCCEEDED])) == (0, 1)
+
+
+def test_exception_classes_are_bounded_over_all_processes(directory):
+    """Classes made on the fly in workers that come and go cannot grow the series of a task for ever."""
+    keeper = Bookkeeper(directory)
+    for process in range(5):
+        one = owner(directory, slots=64)
+        mail = account(one)
+        for n in range(10):
+            run = mail.schedule()
+            mail.fail(run, mail.start(run), type(f"Error{process}_{n}", (Exception,), {}))
+        end(one)
+        errors = keeper.scan().totals.task(key()).errors
+        assert errors.total() == 10 * (process + 1)
+        assert len(errors) <= 16

@@ -53,11 +53,27 @@ def folder(tmp_path, monkeypatch):
         ("sidecar --listen [::1]", "--listen is '[::1]'; allowed: HOST:PORT with a port from 0 to 65535"),
         ("sidecar --listen nobody.invalid:0", "listen is 'nobody.invalid:0', but 'nobody.invalid' is no host"),
         ("sidecar --listen a..b:0", "listen is 'a..b:0', but 'a..b' is no host that can be found"),
-        ("sidecar --listen 192.0.2.1:0", "listen is '192.0.2.1:0': Cannot assign requested address; allowed: a HOST"),
+        ("sidecar --listen 192.0.2.1:0", "listen is '192.0.2.1:0': Cannot assign requested address"),
         ("sidecar --dir here", "--dir is 'here'; allowed: an absolute path"),
         ("alerts --time-scale 0", "--time-scale is '0'; allowed: a number from 0.001 to 100000"),
         ("alerts --time-scale fast", "--time-scale is 'fast'; allowed: a number from 0.001 to 100000"),
         ("alerts --job (", "--job is '('; allowed: a regular expression that is not empty"),
+        (
+            "alerts --job (?!test)app",
+            "--job is '(?!test)app'; allowed: what Prometheus (RE2) can match, so no lookaround",
+        ),
+        ("alerts --job (?<=a)b", "--job is '(?<=a)b'; allowed: what Prometheus (RE2) can match"),
+        (r"alerts --job (a)\1", r"--job is '(a)\\1'; allowed: what Prometheus (RE2) can match"),
+        ("alerts --job (?P<a>x)(?P=a)", "--job is '(?P<a>x)(?P=a)'; allowed: what Prometheus (RE2) can match"),
+        ("alerts --job a*+", "--job is 'a*+'; allowed: what Prometheus (RE2) can match"),
+        (
+            "alerts --runbooks wiki/run",
+            "--runbooks is 'wiki/run'; allowed: an http:// or https:// address without spaces",
+        ),
+        ("alerts --runbooks https:///run", "--runbooks is 'https:///run'; allowed: an http:// or https:// address"),
+        ("alerts --grafana ftp://g", "--grafana is 'ftp://g'; allowed: an http:// or https:// address"),
+        ("alerts --grafana https://g/?orgId=1", "--grafana is 'https://g/?orgId=1'; allowed: an http:// or https://"),
+        ("alerts --grafana https://{{g}}", "--grafana is 'https://{{g}}'; allowed: an http:// or https:// address"),
         ("alerts -o none/rules.yml", "--output none/rules.yml: No such file or directory"),
         ("dashboards", "the following arguments are required: -o/--output (try: afterword dashboards --help)"),
         ("dashboards -o /dev/null/x", "--output /dev/null/x: Not a directory"),
@@ -75,10 +91,13 @@ def test_a_shell_sees_the_sentence_and_the_status():
     assert done.stderr == "afterword: --listen is '9796'; allowed: HOST:PORT with a port from 0 to 65535\n"
 
 
-@pytest.mark.parametrize("arguments", [("sidecar", "--dir", ""), ("alerts", "--job", "")])
+@pytest.mark.parametrize(
+    "arguments",
+    [("sidecar", "--dir", ""), ("alerts", "--job", ""), ("alerts", "--runbooks", ""), ("alerts", "--grafana", "a b")],
+)
 def test_an_empty_value_is_a_slip_of_a_script_and_not_the_default(arguments, told):
     """`--dir "$DIR"` with DIR unset must not watch another directory in silence."""
-    assert told(*arguments).startswith(f"{arguments[1]} is ''; allowed: ")
+    assert told(*arguments).startswith(f"{arguments[1]} is {arguments[2]!r}; allowed: ")
 
 
 @pytest.mark.parametrize(
@@ -118,7 +137,10 @@ def test_a_wrong_settings_file_ends_the_command(folder, text, sentence, told):
     [
         ((), ("sidecar", "alerts", "dashboards", "--version")),
         (("sidecar",), ("--dir", "AFTERWORD_DIR", "--listen", "127.0.0.1:9796", "/metrics")),
-        (("alerts",), ("--time-scale", "AFTERWORD_TIME_SCALE", "--job", "--output", "Prometheus")),
+        (
+            ("alerts",),
+            ("--time-scale", "AFTERWORD_TIME_SCALE", "--job", "--runbooks", "--grafana", "--output", "Prometheus"),
+        ),
         (("dashboards",), ("--output", "Grafana")),
     ],
 )
@@ -189,6 +211,21 @@ def test_a_full_disk_behind_stdout_is_told():
         )
     assert done.returncode == WRONG
     assert done.stderr == "afterword: stdout: No space left on device\n"
+
+
+@pytest.mark.parametrize("job", [r"shop\\1|a\.b", "[(?=]x", "(?P<n>a)|(?:b)|(?i:c)", "a{2,3}?"])
+def test_what_prometheus_can_match_is_taken(job):
+    """What looks like a lookaround inside a class, or like a backreference behind an escape, is none."""
+    assert cli.main(["alerts", "--job", job, "-o", os.devnull]) == 0
+
+
+def test_alerts_link_where_the_options_say(folder):
+    """A receiver can follow both links of an alert."""
+    addresses = ("--runbooks", "https://wiki.example:8443/run/", "--grafana", "http://grafana.example/sub")
+    assert cli.main(["alerts", *addresses, "-o", "rules.yml"]) == 0
+    text = (folder / "rules.yml").read_text()
+    assert '"https://wiki.example:8443/run/AfterwordTaskLost.md"' in text
+    assert '"http://grafana.example/sub/d/afterword-overview?var-job=' in text
 
 
 def test_what_is_written_is_what_is_printed(folder):

@@ -296,18 +296,20 @@ def _batches(values: list[int], size: int) -> Iterator[list[int]]:
 # -- files that go, come back, or are replaced
 
 
-def test_a_ledger_deleted_under_its_process_goes_on_counting_and_is_written_again(directory, good):
-    """A cleaner removes what it does not know; the owner notices at its next check."""
+def test_a_process_whose_ledger_is_deleted_goes_on_in_a_new_one(directory, good):
+    """A cleaner removes what it does not know; the owner notices at its next check, and nothing is lost."""
     bookkeeper = Bookkeeper(directory)
     assert numbers(bookkeeper.scan()) == GOOD
     good.path.unlink()
     good.do("end", 2)
     assert numbers(bookkeeper.scan()) == (8, 7, 1, 2, 0)
     good.do("check")
-    assert good.path.exists()
+    assert len(list(directory.glob("*.ledger"))) == 1
     good.do("end", 1)
-    assert numbers(bookkeeper.scan()) == (9, 8, 1, 2, 0)
-    assert numbers(Bookkeeper(directory).scan()) == (9, 8, 1, 2, 0)
+    scan = bookkeeper.scan()
+    assert numbers(scan) == (9, 8, 1, 2, 0)
+    assert scan.totals.service("shop").processes == 1
+    assert numbers(Bookkeeper(directory).scan()) == (1, 1, 0, 0, 0)  # it never saw the first one
     good.kill()
     assert numbers(bookkeeper.scan()) == (9, 8, 0, 0, 3)
     assert numbers(Bookkeeper(directory).scan()) == (9, 8, 0, 0, 3)
@@ -315,7 +317,7 @@ def test_a_ledger_deleted_under_its_process_goes_on_counting_and_is_written_agai
 
 
 def test_a_directory_deleted_under_its_process_is_made_again(directory, good):
-    """With the ledger in it, under the same name, in mode 0700."""
+    """With a new ledger in it, in mode 0700."""
     bookkeeper = Bookkeeper(directory)
     bookkeeper.scan()
     shutil.rmtree(directory)
@@ -324,7 +326,7 @@ def test_a_directory_deleted_under_its_process_is_made_again(directory, good):
     good.do("check")
     assert directory.stat().st_mode & 0o777 == 0o700
     assert numbers(bookkeeper.scan()) == (8, 7, 1, 2, 0)
-    assert numbers(Bookkeeper(directory).scan()) == (8, 7, 1, 2, 0)
+    assert len(list(directory.glob("*.ledger"))) == 1
 
 
 def test_a_copy_put_in_the_place_of_a_living_ledger_is_no_death(directory, good):
@@ -338,9 +340,10 @@ def test_a_copy_put_in_the_place_of_a_living_ledger_is_no_death(directory, good)
     assert numbers(scan) == (8, 7, 1, 2, 0)
     assert dict(scan.listing.unreadable) == {"copy": 1}
     good.do("check")
-    scan = bookkeeper.scan()
-    assert numbers(scan) == (8, 7, 1, 2, 0)
-    assert not scan.listing.unreadable
+    assert numbers(bookkeeper.scan()) == (8, 7, 1, 2, 0)
+    good.kill()
+    assert numbers(bookkeeper.scan()) == (8, 7, 0, 0, 3)
+    assert list(directory.glob("*.ledger")) == []
 
 
 @pytest.mark.usefixtures("good")

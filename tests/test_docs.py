@@ -1,13 +1,14 @@
 """Docs that cannot lie: references are generated, links resolve, commands exist."""
 
 import importlib.util
+import inspect
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from afterword import cli, contract
+from afterword import cli, contract, task, words
 from afterword.ledger import layout
 from afterword.settings import SETTINGS
 
@@ -62,6 +63,20 @@ def test_settings_and_commands_named_in_a_page_exist(page):
     commands = set(re.findall(r"(?m)^(?:    |\t)(?:\$ )?(?:python -m )?afterword ([a-z]+)", text))
     known = set(re.findall(r"(?m)^    ([a-z]+)", cli._parser().format_help()))
     assert commands <= known
+
+
+def test_everything_a_task_can_declare_is_documented():
+    """The table of docs/settings.md has the keywords of afterword.task, in their order."""
+    keywords = [p.name for p in inspect.signature(task).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    section = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8").partition("## Declaring tasks")[2]
+    assert re.findall(r"(?m)^\| `(\w+)` \|", section) == keywords
+
+
+def test_a_reason_that_is_never_booked_is_not_documented():
+    """Its word keeps its place in the ledger; nobody can look it up in vain."""
+    page = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    assert words.NEVER_AWAITED not in page
+    assert words.DISCARDED in page
 
 
 def test_the_format_page_knows_the_format():

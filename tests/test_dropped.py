@@ -313,3 +313,22 @@ def test_a_task_cancelled_while_it_waits_for_a_thread_is_dropped(instrumented, b
 
     asyncio.run(server())
     assert books.of("in_thread") == DROPPED | {"shutdown": 1}
+
+
+def test_a_task_that_its_owner_still_runs_is_not_dropped_by_an_error_answer(instrumented, books):
+    """The endpoint answers 403 and runs its tasks all the same: whoever holds them may."""
+    app, kept = FastAPI(), []
+
+    @app.get("/")
+    async def denied():
+        tasks = BackgroundTasks()
+        tasks.add_task(send)
+        kept.append(asyncio.create_task(tasks()))
+        raise HTTPException(403)
+
+    async def visit():
+        await call(instrumented(app))
+        await asyncio.gather(*kept)
+
+    asyncio.run(visit())
+    assert books.of("send") == {"scheduled": 1, "started": 1, "succeeded": 1}

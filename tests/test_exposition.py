@@ -253,6 +253,41 @@ def test_a_websocket_on_its_path_stays_the_users(instrumented):
         assert connection.receive_text() == "own"
 
 
+@pytest.mark.parametrize("how", ["route", "router", "mount"])
+def test_the_applications_own_page_on_its_path_is_left_alone(instrumented, capfd, how):
+    """Many applications have a /metrics already: theirs is served, and one line says so."""
+    app, router = FastAPI(), APIRouter()
+
+    def own() -> str:
+        return "own"
+
+    if how == "route":
+        app.get("/metrics")(own)
+    elif how == "router":
+        router.get("/metrics")(own)
+        app.include_router(router)
+    else:
+        inner = FastAPI()
+        inner.get("/")(own)
+        app.mount("/metrics", inner)
+    client = TestClient(instrumented(app, metrics="/metrics"))
+    assert [client.get("/metrics").json() for _ in range(2)] == ["own", "own"]
+    assert capfd.readouterr().err.count("is the application's own") == 1
+
+
+def test_a_page_that_answers_everything_does_not_hide_it(instrumented):
+    """A catch-all for a single-page application is no /metrics of the user's."""
+    app = FastAPI()
+
+    @app.get("/{path:path}")
+    def everything(path: str) -> str:
+        return path
+
+    client = TestClient(instrumented(app, metrics="/metrics"))
+    assert "afterword_processes" in client.get("/metrics").text
+    assert client.get("/other").json() == "other"
+
+
 def test_without_the_keyword_there_is_no_endpoint(instrumented):
     """A sidecar answers instead."""
     assert TestClient(instrumented(own_routes())).get("/metrics").status_code == 405

@@ -110,6 +110,29 @@ def test_the_hooks_stand_aside_after_ten_errors(guarded, scrape, capfd):
     assert scrape("afterword_tasks_scheduled_total") == scheduled
 
 
+def test_an_application_that_stands_aside_still_answers_and_tells_the_sidecar(monkeypatch, instrumented, scrape):
+    """One worker in trouble must not take the page of all workers with it, nor go unnoticed."""
+    monkeypatch.delenv("AFTERWORD_RAISE")
+    app = instrumented(shop(), metrics="/page")
+    client = TestClient(app)
+    assert client.get("/page").status_code == 200
+    for _ in range(10):
+        PROCESS.note(ValueError("our own error"))
+    assert not PROCESS.active
+    assert client.get("/page").status_code == 200
+    assert scrape("afterword_sidecar_unaccounted_processes", reason="internal_errors") == 1
+
+
+def test_a_second_application_with_settings_of_its_own_is_told(instrumented, directory, capfd):
+    """A process keeps one ledger: what the second one asked for is not silently something else."""
+    instrumented(shop(), service="orders")
+    for _ in range(2):
+        instrumented(shop(), service="mail", deadline=5, dir=directory / "other")
+    told = capfd.readouterr().err
+    assert told.count("directory and deadline and service of a second application are not used") == 1
+    assert not (directory / "other").exists()
+
+
 def test_a_task_object_that_breaks_our_look_at_it_still_runs(guarded):
     """Objects may compute their attributes, and fail at it."""
 

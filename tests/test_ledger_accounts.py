@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from afterword import words
 from afterword.books.model import TaskBooks
 from afterword.ledger import layout
-from afterword.ledger.accounts import Account, Run, Slots, WriteContext, bind
+from afterword.ledger.accounts import Account, WriteContext, bind
+from afterword.ledger.slots import Run, Slots
 from tests.ledgers import account, context_of, key, owner, path_of, run_to_the_end, snapshot, totals
 
 #: What may happen next: a new run, or something to one of the open ones.

@@ -56,6 +56,20 @@ class Quiet(BackgroundTask, ABC):
             RAN.append(self.label)
 
 
+class Announced(BackgroundTask):
+    """A user's base class that wants to know its subclasses, with an argument."""
+
+    known: ClassVar[list[str]] = []
+
+    def __init_subclass__(cls, *, queue: str, **more: object) -> None:
+        super().__init_subclass__(**more)
+        cls.known.append(queue)
+
+
+class Billing(Announced, queue="billing"):
+    """One of them."""
+
+
 class Insistent(StarletteTasks):
     """A user's container that goes on after a failure."""
 
@@ -255,3 +269,17 @@ def test_a_stream_that_adds_tasks_for_hours_keeps_few_of_them(instrumented, book
         assert socket.receive()["type"] == "websocket.close"
     assert most[0] < 10
     assert books.of("on_loop") == {"scheduled": 1000, "started": 1000, "succeeded": 1000}
+
+
+def test_a_users_registry_of_task_classes_hears_nothing_of_ours(instrumented, books):
+    """Our version of a class is none that a user announced, and needs no arguments of hers."""
+    app = FastAPI()
+
+    @app.get("/")
+    async def order():
+        return JSONResponse({}, background=Billing(on_loop))
+
+    for _ in range(12):
+        asyncio.run(call(instrumented(app)))
+    assert Announced.known == ["billing"]
+    assert books.of("on_loop") == {"scheduled": 12, "started": 12, "succeeded": 12}

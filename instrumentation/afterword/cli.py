@@ -12,6 +12,12 @@ from afterword import settings as settings_
 
 _WRONG: Final = 2
 _INTERRUPTED: Final = 130
+#: What Python's regular expressions can and Prometheus' cannot; escapes and character classes are stepped over.
+_RE2_TOKEN: Final = re.compile(
+    r"(?P<refused>\\[1-9ZuUN]|\(\?(?:<?[=!]|[(>#]|P=)|[*+?}]\+)|\\.|\[\^?\]?(?:\\.|[^]\\])*\]", re.DOTALL
+)
+#: Braces are refused because Prometheus reads annotations as templates.
+_WEB_ADDRESS: Final = re.compile(r"https?://[^\s/?#{}\"<>]+(/[^\s?#{}\"<>]*)?", re.ASCII)
 
 
 class UsageError(Exception):
@@ -56,6 +62,8 @@ def _parser() -> argparse.ArgumentParser:
                         help="divide every duration by N, for demos and tests (AFTERWORD_TIME_SCALE)")  # fmt: skip
     alerts.add_argument("--job", default="afterword.*", metavar="REGEX",
                         help="the scrape jobs of the sidecars (default: %(default)s)")  # fmt: skip
+    alerts.add_argument("--runbooks", metavar="URL", help="where your runbooks are: each alert links URL/ALERT.md")
+    alerts.add_argument("--grafana", metavar="URL", help="your Grafana: each alert links URL/d/afterword-overview")
     alerts.add_argument("-o", "--output", metavar="FILE", help="write there instead of stdout")
     alerts.set_defaults(run=_alerts)
 
@@ -88,9 +96,14 @@ def _alerts(options: argparse.Namespace) -> None:
     settings = _settings(time_scale=options.time_scale)
     if not _is_regex(options.job):
         raise UsageError(f"--job is {options.job!r}; allowed: a regular expression that is not empty")
+    if _is_beyond_re2(options.job):
+        raise UsageError(f"--job is {options.job!r}; allowed: what Prometheus (RE2) can match, so no lookaround, "
+                         "no backreference and no possessive repetition")  # fmt: skip
+    links = {"runbooks": options.runbooks, "grafana": options.grafana}
+    given = {name: _web_address(f"--{name}", link) for name, link in links.items() if link is not None}
     from afterword.alerts import render
 
-    _write(render(time_scale=settings.time_scale, job=options.job), options.output)
+    _write(render(time_scale=settings.time_scale, job=options.job, **given), options.output)
 
 
 def _dashboards(options: argparse.Namespace) -> None:
@@ -133,6 +146,16 @@ def _is_regex(text: str) -> bool:
     except re.error:
         return False
     return bool(text)
+
+
+def _is_beyond_re2(text: str) -> bool:
+    return any(found["refused"] for found in _RE2_TOKEN.finditer(text))
+
+
+def _web_address(option: str, text: str) -> str:
+    if not _WEB_ADDRESS.fullmatch(text):
+        raise UsageError(f"{option} is {text!r}; allowed: an http:// or https:// address without spaces and queries")
+    return text
 
 
 def _missing_extra(extra: str, error: ImportError) -> UsageError:

@@ -84,7 +84,10 @@ def _tell_once(sentence: str) -> None:
 
 
 def _switch_on(app: "Starlette", settings: settings_.Settings) -> None:
-    from starlette.applications import Starlette
+    try:
+        from starlette.applications import Starlette
+    except ImportError as error:
+        raise RuntimeError("FastAPI or Starlette is not installed") from error
 
     from afterword import __version__
     from afterword.hooks import asgi, background
@@ -98,7 +101,7 @@ def _switch_on(app: "Starlette", settings: settings_.Settings) -> None:
     if settings.metrics is not None:
         from afterword.metrics.endpoint import embedded
 
-        endpoint = embedded(settings.directory, settings.metrics)
+        endpoint = embedded(settings.directory, settings.metrics, app)
     if PROCESS.owner is None:
         service = settings.service or str(getattr(app, "title", "") or "app")
         PROCESS.begin(Owner(settings, __version__, service), raising=bool(os.environ.get("AFTERWORD_RAISE")))
@@ -109,5 +112,20 @@ def _switch_on(app: "Starlette", settings: settings_.Settings) -> None:
             background.remove()
             PROCESS.end()
             raise
+    else:
+        _tell_if_different(settings, PROCESS.owner)
     app.__dict__[asgi.MARK] = endpoint
     _instrumented.add(app)
+
+
+def _tell_if_different(settings: settings_.Settings, owner: Owner) -> None:
+    """One ledger a process: the first application's settings are everybody's."""
+    names = ("directory", "deadline", "start_deadline", "slots")
+    different = [name for name in names if getattr(settings, name) != getattr(owner.settings, name)]
+    if settings.service not in (None, owner.service):
+        different.append("service")
+    if different:
+        _tell_once(
+            f"{' and '.join(different)} of a second application are not used: a process keeps one ledger, with the "
+            f"settings of its first application (service {owner.service!r}, directory {owner.settings.directory})"
+        )

@@ -30,6 +30,7 @@ class Site:
         *,
         key: tuple[str, ...],
         for_: float,
+        floor: float = 0.001,
         summary: str,
         description: str,
         keep: float | None = None,
@@ -39,7 +40,7 @@ class Site:
         return Alert(
             name=name,
             expr=expr,
-            for_=self.clock.duration(for_) if for_ else "0s",
+            for_=self.clock.duration(for_, floor=floor) if for_ else "0s",
             keep_firing_for=None if keep is None else self.clock.duration(keep),
             severity=severity,
             summary=summary,
@@ -173,18 +174,21 @@ def _sidecar_down(site: Site) -> Alert:
     key = ("job", "instance")
     up = promql.select(promql.UP, match={"job": site.job})
     matcher = promql.quote(site.job).replace("{{", '{{ "{{" }}')
+    lasted = site.clock.duration(thresholds.SIDECAR_DOWN_FOR, floor=thresholds.SIDECAR_DOWN_FLOOR)
     return site.alert(
         "AfterwordSidecarDown",
         "critical",
         f"{promql.by('min', key, up)} == 0\nor absent({up})",
         key=("job",),
         for_=thresholds.SIDECAR_DOWN_FOR,
+        floor=thresholds.SIDECAR_DOWN_FLOOR,
         summary="Nothing is known about background work: the sidecar cannot be scraped.",
         description=(
             "{{ if $labels.instance }}{{ $labels.instance }} of job {{ $labels.job }} has not answered for "
-            f"{site.clock.duration(thresholds.SIDECAR_DOWN_FOR)} or longer (up is {_COUNT})."
-            f"{{{{ else }}}}Prometheus has 0 targets with job=~{matcher}.{{{{ end }}}}"
-            " The other alerts of afterword cannot fire for what it watches."
+            f"{lasted} or longer (up is {_COUNT}). "
+            "The other alerts of afterword cannot fire for what it watches."
+            f"{{{{ else }}}}Prometheus has 0 targets with job=~{matcher}: either no sidecar is scraped, "
+            "or under another job name (see --job).{{ end }}"
         ),
     )
 

@@ -26,5 +26,7 @@ STATE_KEEP_FIRING: Final = 60.0
 SERVICE_GONE_FOR: Final = 180.0
 #: At least two missed scrapes at the usual intervals, and longer than the restart of a sidecar.
 SIDECAR_DOWN_FOR: Final = 120.0
+#: On a faster clock no less than this: Prometheus itself needs about 5 s to discover its targets after a start.
+SIDECAR_DOWN_FLOOR: Final = 10.0
 #: A bookkeeper that answers but has not read its ledgers for this long is blind as well.
 SCAN_STALE: Final = 60.0

@@ -7,6 +7,7 @@ again; one folded earlier is not in the list.
 
 import contextlib
 import fcntl
+import itertools
 import logging
 import os
 import threading
@@ -18,7 +19,7 @@ from typing import Final
 
 from afterword.books import carried as carried_
 from afterword.books.carried import Carried, CarriedCorruptError
-from afterword.books.directory import LedgerDirectory, Listing
+from afterword.books.directory import LedgerDirectory, Listing, now_on_both_clocks, paused_since
 from afterword.books.model import TaskKey, Totals
 from afterword.books.one_ledger import clock_of, of_dead, of_living
 from afterword.ledger import file
@@ -28,6 +29,7 @@ from afterword.ledger.reader import Liveness
 _LOGGER: Final = logging.getLogger("afterword.sidecar")
 #: Task names one directory may have, over all processes and all time.
 MAX_TASKS: Final = 1000
+_ATTEMPTS: Final = 3
 _LOCK_NAME: Final = ".bookkeeper.lock"
 #: A POSIX lock belongs to the process, so threads of one process need this one beside it.
 _ONE_AT_A_TIME: Final = threading.Lock()
@@ -63,6 +65,8 @@ class Bookkeeper:
         self._carried_stamp: tuple[int, int, int] | None = None
         self._born: dict[str, float] = {}
         self._fold_errors = 0
+        self._admitted: set[TaskKey] = set()
+        self._refused: set[TaskKey] = set()
         self._boot_id = file.boot_id()
         self._time_namespace = file.namespace("time")
 
@@ -70,9 +74,7 @@ class Bookkeeper:
         """Read everything, book and fold what is dead, and return the books."""
         with self._lock:
             began = time.monotonic()
-            listing = self._directory.look()
-            reading = self._read(listing)
-            known = self._refresh_carried()
+            listing, reading, known = self._look_and_read()
             now = time.time()
             totals = self._sum(reading)
             newly_born = self._births(totals, now)
@@ -95,6 +97,17 @@ class Bookkeeper:
             self._directory.sweep(time.time())
 
     # -- reading
+
+    def _look_and_read(self) -> tuple[Listing, _Reading, bool]:
+        """Again after a pause: a fold since the look may be forgotten by name already."""
+        for attempt in itertools.count(1):
+            began = now_on_both_clocks()
+            listing = self._directory.look()
+            reading = self._read(listing)
+            known = self._refresh_carried()
+            if attempt == _ATTEMPTS or not paused_since(began):
+                return listing, reading, known
+        raise AssertionError
 
     def _read(self, listing: Listing) -> _Reading:
         reading = _Reading()
@@ -119,9 +132,22 @@ class Bookkeeper:
         totals.add(self._carried.totals)
         for uuid, dead in reading.dead.items():
             if uuid not in self._carried.folded:
-                totals.add(dead, MAX_TASKS)
-        totals.add(reading.living, MAX_TASKS)
+                totals.add(dead, self._admits)
+        totals.add(reading.living, self._admits)
+        for key in self._refused:
+            totals.service(key.service).overflow["sidecar_tasks"] += 1
         return totals
+
+    def _admits(self, key: TaskKey) -> bool:
+        """First come, first served, for good: a name must not change its place from scan to scan."""
+        if key in self._admitted:
+            return True
+        if len(self._admitted) < MAX_TASKS:
+            self._admitted.add(key)
+            return True
+        if len(self._refused) < 10 * MAX_TASKS:
+            self._refused.add(key)
+        return False
 
     def _refresh_carried(self) -> bool:
         """Take over what another bookkeeper wrote. False if that is not known now: then nothing may be replaced."""
@@ -131,6 +157,7 @@ class Bookkeeper:
             if stamp != self._carried_stamp:
                 self._carried = carried_.load(self.path)
                 self._carried_stamp = stamp
+                self._admitted |= self._carried.totals.tasks.keys() | known_tasks(self._carried.born)
         except FileNotFoundError:
             self._carried, self._carried_stamp = Carried(), None
         except CarriedCorruptError as error:
@@ -181,7 +208,7 @@ class Bookkeeper:
             merged = Carried(Totals(), {**unsaved, **self._carried.born}, dict(self._carried.folded))
             merged.totals.add(self._carried.totals)
             for uuid, totals in fresh.items():
-                merged.totals.add(totals, MAX_TASKS)
+                merged.totals.add(totals, self._admits)
                 merged.folded[uuid] = now
             merged.forget_old_folds(now, keep=listing.ledgers.keys())
             carried_.save(self.path, merged)
@@ -218,6 +245,12 @@ def series_with_birth(totals: Totals) -> Iterator[str]:
             yield birth_key("dropped", key, reason)
         for reason, phase in books.lost:
             yield birth_key("lost", key, reason, phase)
+
+
+def known_tasks(born: dict[str, float]) -> set[TaskKey]:
+    """The tasks whose birth was noted."""
+    keys = (key.split("\x1f") for key in born)
+    return {TaskKey(*parts) for what, *parts in keys if what == "known" and len(parts) == 3}
 
 
 def birth_key(what: str, key: TaskKey, *labels: str) -> str:

@@ -46,7 +46,7 @@ class LedgerDirectory:
         self._readers: dict[str, LedgerReader] = {}
         self._told: set[tuple[str, int, str]] = set()
         self._max_readers = _half_of_our_descriptors()
-        self._looked = _now()
+        self._looked = now_on_both_clocks()
 
     def look(self) -> Listing:
         """List the directory; a bad file costs one counter and one log line, never the rest."""
@@ -112,7 +112,7 @@ class LedgerDirectory:
             self._readers[uuid] = listing.ledgers[uuid] = reader
 
     def _open(self, entry: "os.DirEntry[str]", known: LedgerReader | None, allowed: frozenset[int]) -> LedgerReader:
-        """A reader of what is named right, is a plain file, and is not a copy of what still lives."""
+        """A reader of what is named right, is a plain file, and is not a copy of what we read already."""
         if entry.is_symlink():
             raise LayoutError("link", "it is a symbolic link")
         if not entry.is_file():  # a device is not even opened: that can have effects
@@ -121,8 +121,8 @@ class LedgerDirectory:
         problem = None
         if reader.header.uuid.hex() != entry.name.removesuffix(SUFFIX):
             problem = LayoutError("renamed", "its name is not the one it was made with")
-        elif known is not None and known.liveness() is Liveness.ALIVE is not reader.liveness():
-            problem = LayoutError("copy", "the process that it names lives and writes another file")
+        elif known is not None:  # no process writes two files of one name
+            problem = LayoutError("copy", "it was put in the place of a ledger that we have read")
         if problem is not None:
             reader.close()
             raise problem
@@ -135,9 +135,8 @@ class LedgerDirectory:
         often, its uuid still stands in the carried totals, and is not counted again; after a pause it
         may be forgotten there, so it must be forgotten here.
         """
-        now = _now()
-        paused = any(then + REMEMBER_FOLDED / 2 < at for then, at in zip(self._looked, now, strict=True))
-        self._looked = now
+        paused = paused_since(self._looked)
+        self._looked = now_on_both_clocks()
         for uuid, reader in list(self._readers.items()):
             if uuid in listing.ledgers:
                 continue
@@ -179,9 +178,14 @@ def _half_of_our_descriptors() -> int:
     return MAX_LEDGERS if soft == resource.RLIM_INFINITY else max(1, soft // 2)
 
 
-def _now() -> tuple[float, float]:
-    """Both clocks: a pause counts on whichever saw it, a suspended machine or one set forward."""
+def now_on_both_clocks() -> tuple[float, float]:
+    """A pause counts on whichever clock saw it, on a suspended machine or one set forward."""
     return time.time(), time.monotonic()
+
+
+def paused_since(then: tuple[float, float]) -> bool:
+    """Whether so much time has passed that a ledger folded meanwhile may no longer be remembered by name."""
+    return any(at - began > REMEMBER_FOLDED / 2 for began, at in zip(then, now_on_both_clocks(), strict=True))
 
 
 def problem_with(path: Path) -> str | None:

@@ -5,13 +5,16 @@ started   = running + succeeded + failed + cancelled + lost{phase="running"}
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from operator import add
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from afterword import words
 from afterword.ledger.layout import BUCKETS
+
+#: Exception classes a task is told with, over all processes and all time.
+MAX_EXCEPTIONS_PER_TASK: Final = 15
 
 
 class TaskKey(NamedTuple):
@@ -77,6 +80,7 @@ class TaskBooks:
             self.lost.update(other.lost)
         if other.errors:
             self.errors.update(other.errors)
+            _bound(self.errors)
         self.wait_seconds += other.wait_seconds
         self.run_seconds += other.run_seconds
         self.last_success = max(self.last_success, other.last_success)
@@ -124,13 +128,12 @@ class Totals:
         """The books of a service, opened on first demand."""
         return self.services.setdefault(name, ServiceBooks())
 
-    def add(self, other: "Totals", max_tasks: int | None = None) -> None:
-        """Take ``other`` in; beyond ``max_tasks`` names a task is booked under ``__other__``, and counted."""
+    def add(self, other: "Totals", admits: Callable[[TaskKey], bool] | None = None) -> None:
+        """Take ``other`` in; a task that ``admits`` refuses is booked under ``__other__``."""
         for name, service in other.services.items():
             self.service(name).add(service)
         for key, books in other.tasks.items():
-            if max_tasks is not None and key not in self.tasks and len(self.tasks) >= max_tasks:
-                self.service(key.service).overflow["sidecar_tasks"] += 1
+            if admits is not None and not admits(key):
                 key = key._replace(task=words.OTHER)  # noqa: PLW2901 - the key it is booked under
             self.task(key).add(books)
 
@@ -147,6 +150,15 @@ class Totals:
             lost = books.lost_in(words.RUNNING)
             if started != books.running + sum(ended.values()) + lost:
                 yield f"{key.task}: started {started} != running {books.running} + ended {ended} + lost running {lost}"
+
+
+def _bound(errors: Counter[str]) -> None:
+    """The least frequent of too many exception classes go under ``__other__``."""
+    if len(errors) > MAX_EXCEPTIONS_PER_TASK + 1:
+        for name, n in errors.most_common()[MAX_EXCEPTIONS_PER_TASK:]:
+            if name != words.OTHER:
+                del errors[name]
+                errors[words.OTHER] += n
 
 
 def _older(a: float, b: float) -> float:

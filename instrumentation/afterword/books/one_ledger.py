@@ -36,7 +36,7 @@ def clock_of(header: layout.Header, boot_id: bytes, time_namespace: int) -> Cloc
 def of_living(snapshot: Snapshot, clock: Clock) -> Totals:
     """The books of a process that lives: its open runs are waiting or running."""
     totals = _totals(snapshot, clock)
-    totals.service(snapshot.header.service).processes = 1
+    totals.service(snapshot.header.service).processes = int(not snapshot.continued)
     for task in snapshot.tasks.values():
         books = totals.task(_key(snapshot, task))
         books.overdue, books.late = task.running.over, task.waiting.over
@@ -59,7 +59,9 @@ def of_dead(snapshot: Snapshot, clock: Clock, boot_id: bytes) -> Totals:
     if snapshot.header.boot_id != boot_id:
         reason = words.LOST_REBOOT
     exits = totals.service(snapshot.header.service).exits
-    exits[words.EXIT_CLEAN if clean else words.EXIT_UNKNOWN if reason == words.LOST_REBOOT else words.EXIT_KILLED] += 1
+    if not snapshot.continued:
+        unknown = reason == words.LOST_REBOOT
+        exits[words.EXIT_CLEAN if clean else words.EXIT_UNKNOWN if unknown else words.EXIT_KILLED] += 1
     if list(totals.unbalanced()):
         raise layout.LayoutError("unbalanced", "more runs ended than began")
     for books in totals.tasks.values():

@@ -36,6 +36,9 @@ def _settled(original: Application) -> Application:
     @functools.wraps(original)
     async def settled(self: Starlette, scope: Scope, receive: Any, send: Send) -> None:
         kind = scope["type"]
+        endpoint = self.__dict__.get(MARK)
+        if endpoint is not None and await endpoint(scope, receive, send):
+            return None
         if (
             not PROCESS.active
             or kind not in ("http", "websocket", "lifespan")
@@ -46,9 +49,6 @@ def _settled(original: Application) -> Application:
             return await _not_ours(original, self, scope, receive, send)
         if kind == "lifespan":
             return await _lifespan(original, self, scope, receive, send)
-        endpoint = self.__dict__.get(MARK)
-        if endpoint is not None and await endpoint(scope, receive, send):
-            return None
         call = scope[_IN_CALL] = Call(kind == "websocket")
         token = CURRENT.set(call)
         try:

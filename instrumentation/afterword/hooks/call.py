@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.background import BackgroundTasks
 
 from afterword import words
-from afterword.ledger.accounts import NO_RUN, Run
+from afterword.ledger.slots import NO_RUN, Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,11 +50,10 @@ class Call:
         while task := self._next(-1):
             if not task.afterword_run:
                 continue
-            reason = self._reason(error)
-            if reason in (words.SHUTDOWN, words.REQUEST_FAILED):
-                drop_waiting([task], reason)
+            if error is not None:
+                drop_waiting([task], self._reason(error))
             else:
-                task.afterword_loosen(reason)
+                task.afterword_loosen(self._reason(None))
 
     def _next(self, index: int) -> "TrackedTask | None":
         """Taken out in one step, because a thread that outlives the call may take too."""

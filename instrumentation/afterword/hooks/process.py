@@ -58,6 +58,8 @@ class Process:
     def _stand_aside(self) -> None:
         self.active = False
         self.known.clear()
+        if self.owner is not None:
+            self.owner.leave_note("internal_errors")
 
     def _after_fork(self) -> None:
         """Closes and assignments only: a forked child may hold any lock of its parent's threads."""

@@ -14,7 +14,8 @@ from starlette.concurrency import run_in_threadpool
 from afterword import words
 from afterword.hooks.call import REASON, drop_waiting, take
 from afterword.hooks.process import PROCESS
-from afterword.ledger.accounts import NO_RUN, Account, Run
+from afterword.ledger.accounts import Account
+from afterword.ledger.slots import NO_RUN, Run
 
 _MAX_CLASSES: Final = 256
 
@@ -108,6 +109,9 @@ class LooseTask(TrackedTask):
 
 class _TrackedSubclass(TrackedTask):
     """For subclasses of BackgroundTask that users write: their own `__call__` is booked around."""
+
+    def __init_subclass__(cls, **_: Any) -> None:
+        """The user's class has announced itself; its registry must not hear of ours, nor ask it for arguments."""
 
     async def __call__(self) -> None:
         account, run = self.afterword_account, take(self) or schedule(self.afterword_account)

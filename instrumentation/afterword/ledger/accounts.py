@@ -7,31 +7,22 @@ Every transition is one chained assignment, evaluated from left to right:
 the ctl word commits, the counter follows, the shadow (a plain list) remembers. The statement holds
 no call and no backward jump, so an interpreter with a GIL switches no thread and runs no signal
 handler inside it. Free-threaded builds take a lock instead (`_locked`).
-
-A run is named by the index of its slot's ctl word. When all slots are taken a run gets a negative
-number and lives in a dictionary: its totals are exact, only its age is not seen from outside.
 """
 
-import itertools
 import sys
 import threading
 import time
 from bisect import bisect_left
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from afterword import words
 from afterword.ledger import layout
 from afterword.ledger.layout import BUCKET_SHIFT, ENDING_LANES, ONE, TASK_SHIFT
+from afterword.ledger.slots import NO_RUN, Run, Slots
 
-Run = int
-NO_RUN: Final[Run] = 0
-
-_FIRST_SLOTS, _MORE_SLOTS = 64, 512
-_WORDS_PER_SLOT: Final = layout.SLOT_STRIDE // 8
-_CHECK_EVERY_NS: Final = 10_000_000_000
+CHECK_EVERY_NS: Final = 10_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,49 +55,6 @@ class Account:
 
 
 @dataclass(slots=True)
-class Slots:
-    """The free slots of one ledger, first in first out, so that ended runs stay readable longest."""
-
-    words: memoryview
-    first: int
-    count: int
-    inherited: frozenset[Run] = frozenset()
-    free: deque[Run] = field(default_factory=deque)
-    handed_out: int = 0
-    without: dict[Run, int] = field(default_factory=dict)
-    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
-    _lock: Any = field(default_factory=threading.RLock)
-
-    def more(self) -> Run | None:
-        """Put the next slots into use and take one of them; None when every slot is taken."""
-        with self._lock:
-            n = min(_MORE_SLOTS if self.handed_out else _FIRST_SLOTS, self.count - self.handed_out)
-            if n > 0:
-                begin = self.first + self.handed_out * _WORDS_PER_SLOT
-                self.handed_out += n
-                self.words[layout.W_SLOTS] = self.handed_out
-                fresh = range(begin, begin + n * _WORDS_PER_SLOT, _WORDS_PER_SLOT)
-                self.free.extend(slot for slot in fresh if slot not in self.inherited)
-        try:
-            return self.free.popleft()
-        except IndexError:
-            return None
-
-    def none_left(self) -> Run:
-        """A run without a slot, and the bound's counter."""
-        self.words[layout.W_SLOTS_FULL] += 1
-        run = -next(self._numbers)
-        self.without[run] = time.monotonic_ns()
-        return run
-
-    def open(self) -> frozenset[Run]:
-        """The slots that hold an open run now."""
-        begin = self.first
-        used = range(begin, begin + self.handed_out * _WORDS_PER_SLOT, _WORDS_PER_SLOT)
-        return frozenset(used) - frozenset(self.free)
-
-
-@dataclass(slots=True)
 class WriteContext:
     """What an account needs of its ledger: the words, the slots, and two cold helpers."""
 
@@ -115,21 +63,28 @@ class WriteContext:
     slots: Slots
     count_exception: Callable[[int, type[BaseException]], None]
     check_file: Callable[[], None]
-    check_at: list[int] = field(default_factory=lambda: [time.monotonic_ns() + _CHECK_EVERY_NS])
+    check_at: list[int] = field(default_factory=lambda: [time.monotonic_ns() + CHECK_EVERY_NS])
 
     def table(self, section: int) -> int:
         """The word at which a table begins."""
         return self.sections[section].offset // 8
 
 
-def bind(account: Account, number: int, context: WriteContext) -> None:
-    """Let ``account`` write record ``number`` of a ledger from now on."""
+def bind(account: Account, number: int, context: WriteContext, earlier: Slots | None = None) -> None:
+    """Let ``account`` write record ``number`` of a ledger from now on.
+
+    With ``earlier``, the slots of the ledger it wrote before, runs that were opened there also end there.
+    """
     calls = _transitions(number, context)
     if context.slots.inherited:
         calls = [_own_runs_only(call, context.slots.inherited) if i else call for i, call in enumerate(calls)]
     if not _has_gil():
         lock = threading.RLock()
         calls = [_locked(call, lock) for call in calls]
+    if earlier is not None:
+        before: list[Any] = [account.start, account.succeed, account.fail, account.cancel, account.drop]
+        mine = context.slots.without
+        calls[1:] = [_where_it_began(now, then, earlier.end, mine) for now, then in zip(calls[1:], before, strict=True)]
     (account.schedule, account.start, account.succeed, account.fail, account.cancel, account.drop) = calls
 
 
@@ -269,6 +224,17 @@ def _own_runs_only(call: Callable[..., Any], inherited: frozenset[Run]) -> Calla
         return time.monotonic_ns() if run in inherited else call(run, *rest)
 
     return guarded
+
+
+def _where_it_began(
+    call: Callable[..., Any], before: Callable[..., Any], end: Run, without: Container[Run]
+) -> Callable[..., Any]:
+    """A run that an earlier ledger opened is below ``end``, or without a slot and not among ours."""
+
+    def routed(run: Run, *rest: Any) -> Any:
+        return call(run, *rest) if run >= end or run in without else before(run, *rest)
+
+    return routed
 
 
 def _locked(call: Callable[..., Any], lock: Any) -> Callable[..., Any]:

@@ -67,12 +67,12 @@ def create(directory: Path, service: str, version: str, slots: int = layout.DEFA
     """
     prepare_directory(directory)
     table, size = layout.sections(slots)
-    header = _header_of_this_process(service, version, size, table)
-    return materialise(directory, header, layout.pack_header(header))
+    return _materialise(directory, _header_of_this_process(service, version, size, table))
 
 
-def materialise(directory: Path, header: layout.Header, content: bytes) -> LedgerFile:
-    """Write ``content`` at the start of a new file for ``header``, locked before it is visible."""
+def _materialise(directory: Path, header: layout.Header) -> LedgerFile:
+    """A new file for ``header``, locked before it is visible."""
+    content = layout.pack_header(header)
     name = header.uuid.hex()
     newborn, final = directory / f".{name}{NEWBORN_SUFFIX}", directory / f"{name}{SUFFIX}"
     try:
@@ -127,11 +127,15 @@ def leave_note(directory: Path, reason: str) -> int | None:
     Returns:
         The descriptor whose lock says that the process lives, or None if not even this was possible.
     """
+    path = directory / f"{uuids.uuid4().hex}.{reason}{OFF_SUFFIX}"
     try:
-        path = directory / f"{uuids.uuid4().hex}.{reason}{OFF_SUFFIX}"
         fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return None
+    try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
+        os.close(fd)
         return None
     return fd
 

@@ -4,7 +4,7 @@
     0     ┌──────────────────────────────────────────────────────────────────────────────────┐
           │ header, written once: magic, format, flags, sizes, uuid, boot, pid, clocks,      │
           │ sections (id, offset, count, stride), service, version, CRC-32 of all of this    │
-    2048  │ live words: state, tasks, exceptions, slots in use, bounds hit, internal errors  │
+    2048  │ live words: state, tasks, exceptions, slots in use, bounds hit, own errors, go on│
     4096  ├──────────────────────────────────────────────────────────────────────────────────┤
           │ TASKS      256 x 192 B   name, kind, what it declares; word 0 commits a record   │
           │ FINISHED   256 x 64 w    4 endings x 16: succeeded, failed, cancelled by run     │
@@ -92,7 +92,9 @@ LIVE_WORDS: Final = 2048 // 8
     W_TASKS_FULL,
     W_EXCEPTIONS_FULL,
     W_INTERNAL_ERRORS,
-) = range(LIVE_WORDS, LIVE_WORDS + 8)
+    W_CONTINUED,
+) = range(LIVE_WORDS, LIVE_WORDS + 9)
+N_LIVE_WORDS: Final = 9
 STATE_NEW, STATE_LIVE, STATE_CLOSED = range(3)
 
 _FIXED = struct.Struct("<8sIIQQQQ16s16sQQQQQQQQ")

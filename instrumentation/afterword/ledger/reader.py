@@ -80,6 +80,8 @@ class Snapshot:
     exceptions: list[tuple[int, str, int]]
     bounds_hit: tuple[int, int, int]
     internal_errors: int
+    #: Its process has begun another ledger, because this one's file was removed.
+    continued: bool
     repaired: int = 0
 
 
@@ -144,8 +146,8 @@ class LedgerReader:
             LayoutError: the file was cut short or contradicts itself.
         """
         tables = self.header.sections
-        live = memoryview(self._read(layout.LIVE_WORDS * 8, 64)).cast("Q").tolist()
-        state, n_tasks, n_exceptions, n_slots, slots_full, tasks_full, exceptions_full, internal = live
+        live = memoryview(self._read(layout.LIVE_WORDS * 8, layout.N_LIVE_WORDS * 8)).cast("Q").tolist()
+        state, n_tasks, n_exceptions, n_slots, slots_full, tasks_full, exceptions_full, internal, continued = live
         n_tasks = min(n_tasks, tables[layout.TASKS].count)
         finished = self._counters(layout.FINISHED, n_tasks)
         sums = self._table(layout.SUMS, n_tasks).tolist()
@@ -160,6 +162,7 @@ class LedgerReader:
             exceptions=self._exceptions(min(n_exceptions, tables[layout.EXCEPTIONS].count)),
             bounds_hit=(slots_full, tasks_full, exceptions_full),
             internal_errors=internal,
+            continued=bool(continued),
             repaired=repaired,
         )
         if not dead:

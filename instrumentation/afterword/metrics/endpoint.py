@@ -11,6 +11,7 @@ from prometheus_client.exposition import choose_encoder
 
 from afterword import __version__
 from afterword.books.bookkeeper import Bookkeeper, Scan
+from afterword.ledger.owner import say
 from afterword.metrics.collector import BooksCollector
 
 Scope = MutableMapping[str, Any]
@@ -33,16 +34,24 @@ class Exposition:
         return encoder(self._registry), content_type
 
 
-def embedded(directory: Path, path: str) -> Endpoint:
+def embedded(directory: Path, path: str, app: Any) -> Endpoint:
     """An ASGI fragment that answers ``GET path`` for all workers of the directory, and nothing else.
 
     It reads on the event loop, for a few milliseconds, so that it also answers when every thread
     hangs. It stands before the application's own middleware, also before one that asks for a password.
     """
     answer = _Answer(directory)
+    taken: bool | None = None
 
     async def endpoint(scope: Scope, _: Any, send: Any) -> bool:
+        nonlocal taken
         if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD") or _path_of(scope) != path:
+            return False
+        if taken is None:
+            taken = _is_the_applications_own(app, scope)
+            if taken:
+                say(f"{path} is the application's own, so nothing of ours is served there; choose another metrics path")
+        if taken:
             return False
         accept = dict(scope["headers"]).get(b"accept", b"").decode("latin-1")
         status, page, content_type = answer(accept)
@@ -52,6 +61,27 @@ def embedded(directory: Path, path: str) -> Endpoint:
         return True
 
     return endpoint
+
+
+def _is_the_applications_own(app: Any, scope: Scope) -> bool:
+    """Whether a route or a mount of the application has exactly this path, for reading."""
+    try:
+        for route in _flat(app.routes):
+            methods = getattr(route, "methods", None)
+            if getattr(route, "path", None) == _path_of(scope) and (methods is None or "GET" in methods):
+                return True
+    except Exception as error:  # noqa: BLE001 - a route of the user's own that cannot be asked
+        _LOGGER.debug("routes cannot be read: %s", error)
+    return False
+
+
+def _flat(routes: Any) -> Any:
+    """Routes of included routers too, which FastAPI since 0.137 keeps nested."""
+    try:
+        from fastapi.routing import iter_route_contexts
+    except ImportError:
+        return routes
+    return iter_route_contexts(routes)
 
 
 class _Answer:

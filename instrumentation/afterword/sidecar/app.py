@@ -8,20 +8,28 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from afterword import __version__
-from afterword.books.bookkeeper import Bookkeeper
+from afterword.books.bookkeeper import Bookkeeper, Scan
 from afterword.books.directory import problem_with
 from afterword.books.watch import DeathWatch
 from afterword.ledger.reader import Liveness, liveness_of_file
 from afterword.metrics.endpoint import Exposition
+from afterword.sidecar.hints import Hints
 
 
 def build(directory: Path) -> FastAPI:
     """The application over one ledger directory, which may still be missing."""
     bookkeeper = Bookkeeper(directory)
-    exposition = Exposition(bookkeeper.scan)
+    hints = Hints(directory)
+
+    def scan() -> Scan:
+        found = bookkeeper.scan()
+        hints.look_at(found)
+        return found
+
+    exposition = Exposition(scan)
 
     def book_deaths() -> None:
-        bookkeeper.scan()
+        scan()
         bookkeeper.sweep()
 
     @asynccontextmanager
