@@ -2,7 +2,10 @@
 
 import importlib.util
 import inspect
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -91,3 +94,27 @@ def test_the_format_page_knows_the_format():
 def test_the_readme_is_short():
     """At most 140 lines: a stranger reads it to the end."""
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 140
+
+
+VISIT = """
+from fastapi.testclient import TestClient
+with TestClient(app) as client:
+    assert client.post('/register?address=ada@example.org').json() == {'message': 'Registered'}
+"""
+
+
+def test_the_readmes_code_runs_and_is_counted(directory, books):
+    """What a stranger copies works as it stands, declaration included."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    example, declared = blocks
+    code = f"{example}\n{declared}\n{VISIT}"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "AFTERWORD_DIR": str(directory)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert books.of("send_welcome_email") == {"scheduled": 1, "started": 1, "succeeded": 1}
