@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from tests.helpers import Books, Children, environment
@@ -14,6 +15,10 @@ from tests.helpers import Books, Children, environment
 environment.clean()
 
 import afterword  # noqa: E402 - the environment is cleaned before anything of ours is imported
+
+# A busy machine is slow to draw examples; that is no fault of what is tested.
+hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("busy")
 
 Scrape = Callable[..., float | None]
 

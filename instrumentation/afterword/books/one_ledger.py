@@ -20,8 +20,8 @@ class Clock:
     offset_ns: int
 
     def unix(self, monotonic_ns: int) -> float:
-        """Unix seconds of a moment on the owner's clock; 0 stays 0, which means never."""
-        return round((monotonic_ns + self.offset_ns) / 1e9, 3) if monotonic_ns else 0.0
+        """Unix seconds of a moment on the owner's clock, cut to milliseconds: never in the future; 0 means never."""
+        return (monotonic_ns + self.offset_ns) // 1_000_000 / 1000 if monotonic_ns else 0.0
 
 
 def clock_of(header: layout.Header, boot_id: bytes, time_namespace: int) -> Clock:
