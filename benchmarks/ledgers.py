@@ -42,8 +42,9 @@ def write(directory: Path, workers: int, tasks: int, open_runs: int) -> list[Own
 
 def _fill(of: Owner, tasks: int) -> None:
     """Counters as after a long life: no reader can skip a bucket. Balanced: everything begun has ended."""
-    context = of._context  # a month of runs in a moment
-    assert context is not None
+    ledger = of._ledger
+    assert ledger is not None
+    context = ledger.context  # a month of runs in a moment
     scheduled, started, finished = (context.table(n) for n in (layout.SCHEDULED, layout.STARTED, layout.FINISHED))
     for task in range(tasks):
         for bucket in range(layout.BUCKETS):
@@ -52,7 +53,7 @@ def _fill(of: Owner, tasks: int) -> None:
                 lane = finished + task * 4 * layout.ENDING_LANES + outcome * layout.ENDING_LANES + bucket
                 context.words[lane] = 1000 * ONE
         context.words[scheduled + task] = 3000 * layout.BUCKETS * ONE
-    of._use(of._file, None)  # type: ignore[arg-type]  # the accounts read the counters anew
+    of._use(ledger)  # the accounts read the counters anew
 
 
 def keep(directory: Path, sizes: dict[str, tuple[int, int, int]]) -> dict[str, Callable[[int], int]]:
