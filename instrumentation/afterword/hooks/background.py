@@ -18,7 +18,7 @@ from afterword.hooks import patches
 from afterword.hooks.call import BACKGROUND_RAN, CURRENT, ENDED, NOT_OURS, Call, being_cancelled, drop_waiting
 from afterword.hooks.naming import identify
 from afterword.hooks.process import PROCESS
-from afterword.hooks.tracked import TrackedTask, tracked_version
+from afterword.hooks.tracked import TrackedAsyncTask, TrackedTask, tracked_version
 from afterword.ledger.accounts import Account
 
 try:
@@ -32,10 +32,10 @@ _MAX_KNOWN: Final = 4096
 class _Known:
     """What is looked up once per function: its account, and whether it is awaited."""
 
-    __slots__ = ("account", "is_async")
+    __slots__ = ("account", "cls")
 
     def __init__(self, account: Account, is_async: bool) -> None:
-        self.account, self.is_async = account, is_async
+        self.account, self.cls = account, TrackedAsyncTask if is_async else TrackedTask
 
 
 _known: Final[dict[Any, _Known]] = PROCESS.known
@@ -72,11 +72,11 @@ def _adding(original: Callable[..., None]) -> Callable[..., None]:
             known = _look_up(func, words.BACKGROUND)
         if known is None:
             return original(self, func, *args, **kwargs)
-        task = TrackedTask.__new__(TrackedTask)
+        cls = known.cls
+        task = cls.__new__(cls)
         task.func = func
         task.args = args  # type: ignore[assignment]  # Starlette's ParamSpec is meant for its own __init__
         task.kwargs = kwargs  # type: ignore[assignment]
-        task.is_async = known.is_async
         task.afterword_account = account = known.account
         try:
             call = CURRENT.get()
@@ -141,6 +141,7 @@ def _hand_over(task: TrackedTask, call: Call | None) -> None:
     """Book a task that was handed over anywhere but in a request that has not answered yet."""
     if call is NOT_OURS:
         del task.afterword_account
+        task.is_async = task.is_async  # from the class to the object
         task.__class__ = BackgroundTask  # type: ignore[assignment]  # it has never been one of ours
         return
     task.afterword_run = task.afterword_account.schedule()
