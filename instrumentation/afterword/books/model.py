@@ -8,13 +8,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from operator import add
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from afterword import words
-from afterword.ledger.layout import BUCKETS
-
-#: Exception classes a task is told with, over all processes and all time.
-MAX_EXCEPTIONS_PER_TASK: Final = 15
+from afterword.ledger.layout import BUCKETS, EXCEPTIONS_PER_TASK
 
 
 class TaskKey(NamedTuple):
@@ -154,8 +151,8 @@ class Totals:
 
 def _bound(errors: Counter[str]) -> None:
     """The least frequent of too many exception classes go under ``__other__``."""
-    if len(errors) > MAX_EXCEPTIONS_PER_TASK + 1:
-        for name, n in errors.most_common()[MAX_EXCEPTIONS_PER_TASK:]:
+    if len(errors) > EXCEPTIONS_PER_TASK + 1:
+        for name, n in errors.most_common()[EXCEPTIONS_PER_TASK:]:
             if name != words.OTHER:
                 del errors[name]
                 errors[words.OTHER] += n

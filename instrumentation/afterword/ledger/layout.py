@@ -47,6 +47,8 @@ MAX_TASKS: Final = 256
 #: The last task records are kept for ``__other__``, one per kind.
 RESERVED_TASKS: Final = 8
 MAX_EXCEPTIONS: Final = 256
+#: Exception classes a task is told with, in a ledger and in the books; the rest goes under ``__other__``.
+EXCEPTIONS_PER_TASK: Final = 15
 DEFAULT_SLOTS: Final = 4096
 MAX_FILE_SIZE: Final = 64 * 1024 * 1024
 

@@ -3,7 +3,7 @@
 import itertools
 import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from afterword import words
 from afterword.ledger import layout, records
@@ -12,8 +12,6 @@ from afterword.ledger.slots import Run, Slots
 
 if TYPE_CHECKING:
     from afterword.ledger.file import LedgerFile
-
-_EXCEPTIONS_PER_TASK: Final = 16
 
 
 class OpenLedger:
@@ -64,7 +62,7 @@ class OpenLedger:
         bind(account, number, self.context, self._after.slots if self._after else None)
 
     def count_exception(self, number: int, exception: type[BaseException]) -> None:
-        """Count a failed run under its exception's class, at most 16 classes a task, 256 in all."""
+        """Count a failed run under its exception's class, within the bounds of a task and of the table."""
         index = self._exceptions.get((number, exception))
         if index is None:
             index = self._exception_index(number, exception)
@@ -77,7 +75,7 @@ class OpenLedger:
         with self._lock:
             name = records.exception_name(exception)
             of_this_task = sum(task == number for task, _ in self._exception_names)
-            if (number, name) not in self._exception_names and of_this_task >= _EXCEPTIONS_PER_TASK - 1:
+            if (number, name) not in self._exception_names and of_this_task >= layout.EXCEPTIONS_PER_TASK:
                 view[layout.W_EXCEPTIONS_FULL] += 1
                 name = words.OTHER
             index = self._exception_names.get((number, name))
@@ -101,7 +99,3 @@ class OpenLedger:
         """The process begins another ledger: this one opens no further runs and stands for no process."""
         self.slots.close()
         self.context.words[layout.W_CONTINUED] = 1
-
-    def renew_lock(self) -> None:
-        """In a forked child another thread of the parent may have held it."""
-        self._lock = threading.RLock()

@@ -21,6 +21,7 @@ from afterword.ledger import layout
 from afterword.ledger.accounts import CHECK_EVERY_NS, Account, Declaration, bind_to_nothing
 from afterword.ledger.open_ledger import OpenLedger
 from afterword.ledger.slots import NO_RUN, Run
+from afterword.settings import MAX_SLOTS
 
 try:
     from afterword.ledger import file
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 _MAX_NAMED: Final = layout.MAX_TASKS - layout.RESERVED_TASKS
 #: Ledgers one process goes through because their files are removed; the last is kept, file or not.
 _MAX_EARLIER: Final = 8
-_MAX_SLOTS: Final = 524_288
 #: Ledgers of owners that were closed while runs were open: mapped until the last of those has ended.
 _DRAINING: Final[list[OpenLedger]] = []
 
@@ -176,7 +176,7 @@ class Owner:
             return
         with contextlib.suppress(file.LedgerUnavailableError), self._lock:
             if self._ledger is current:
-                slots = min(current.slots.handed_out + self.settings.slots, _MAX_SLOTS)
+                slots = min(current.slots.handed_out + self.settings.slots, MAX_SLOTS)
                 made = file.create(self.settings.directory, self.service, self.version, slots)
                 current.continue_elsewhere()
                 self._earlier.append(current)
