@@ -7,10 +7,12 @@ from typing import Any, NoReturn
 from afterword import settings, words
 from afterword.books.model import TaskKey, Totals
 from afterword.books.one_ledger import clock_of, of_dead, of_living
-from afterword.ledger import file
-from afterword.ledger.accounts import Account, Declaration, WriteContext
+from afterword.ledger import file, layout
+from afterword.ledger.accounts import Account, Declaration
 from afterword.ledger.owner import Owner
-from afterword.ledger.reader import LedgerReader, Snapshot
+from afterword.ledger.reader import LedgerReader
+from afterword.ledger.snapshot import Snapshot
+from afterword.ledger.transitions import WriteContext
 
 SERVICE = "shop"
 
@@ -47,7 +49,7 @@ def close_file(one: Owner) -> None:
 
 def end(one: Owner) -> None:
     """Let the process of an open ledger exit cleanly, whatever is open."""
-    one.mark(closed=True)
+    one.mark(layout.STATE_CLOSED)
     close_file(one)
 
 
@@ -65,11 +67,11 @@ def snapshot(path: Path, *, dead: bool, now_ns: int = 0) -> Snapshot:
         opened.close()
 
 
-def totals(path: Path, *, dead: bool) -> Totals:
-    """One file's books, as if its owner lived or was dead."""
+def totals(path: Path, *, dead: bool, boot_id: bytes | None = None) -> Totals:
+    """One file's books, as if its owner lived or was dead; told from the present boot, or from another."""
     read = snapshot(path, dead=dead)
     clock = clock_of(read.header, file.boot_id(), file.namespace("time"))
-    return of_dead(read, clock, file.boot_id()) if dead else of_living(read, clock)
+    return of_dead(read, clock, boot_id or file.boot_id()) if dead else of_living(read, clock)
 
 
 def key(task: str = "mail", kind: str = words.BACKGROUND) -> TaskKey:

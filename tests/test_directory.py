@@ -18,7 +18,7 @@ from afterword.books.bookkeeper import Bookkeeper, Scan
 from afterword.books.directory import problem_with
 from afterword.ledger import layout
 from tests.helpers import Books
-from tests.ledgers import key
+from tests.ledgers import key, owner, path_of
 from tests.sidecars import NOBODY, Writer
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: devices, other users, mounts")
@@ -314,6 +314,21 @@ def test_a_process_whose_ledger_is_deleted_goes_on_in_a_new_one(directory, good)
     assert numbers(bookkeeper.scan()) == (9, 8, 0, 0, 3)
     assert numbers(Bookkeeper(directory).scan()) == (9, 8, 0, 0, 3)
     assert list(directory.glob("*.ledger")) == []
+
+
+def test_a_tool_that_refuses_system_calls_is_no_deletion(directory, monkeypatch):
+    """Tests that forbid blocking calls on an event loop raise errors of their own: nothing is known, nothing moves."""
+
+    def refuse(*_args, **_options):
+        raise RuntimeError("a blocking call on the event loop")
+
+    one = owner(directory, slots=64)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "stat", refuse)
+        assert one.ledger.file.still_there()
+    path_of(one).unlink()
+    assert not one.ledger.file.still_there()
+    one.close()
 
 
 def test_a_directory_deleted_under_its_process_is_made_again(directory, good):

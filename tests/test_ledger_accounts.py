@@ -12,15 +12,20 @@ from hypothesis import strategies as st
 from afterword import words
 from afterword.books.model import TaskBooks
 from afterword.ledger import layout
-from afterword.ledger.accounts import Account, WriteContext, bind
+from afterword.ledger.accounts import Account, bind
 from afterword.ledger.slots import Run, Slots
+from afterword.ledger.transitions import WriteContext
 from tests.ledgers import account, context_of, key, owner, path_of, run_to_the_end, snapshot, totals
 
 #: What may happen next: a new run, or something to one of the open ones.
 STEPS = st.lists(
-    st.tuples(st.sampled_from(("schedule", "start", "succeed", "fail", "cancel", "drop")), st.integers(0, 7)),
+    st.tuples(
+        st.sampled_from(("schedule", "start", "succeed", "fail", "cancel", "collect", "drop", "swallow")),
+        st.integers(0, 7),
+    ),
     max_size=60,
 )
+COLLECTED = words.LOST_COLLECTED, words.RUNNING
 SAME_DIRECTORY = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
 
@@ -31,10 +36,13 @@ class Twin:
         self.waiting: list[Run] = []
         self.running: list[tuple[Run, int]] = []
         self.count: Counter[str] = Counter()
+        self.cancelled: Counter[str] = Counter()
 
     def take(self, step: str, pick: int, on: Account) -> None:
         """Apply one step to the ledger and to these books; steps that are impossible now do nothing."""
-        if step == "schedule":
+        if step == "swallow":
+            on.note(layout.LANE_SWALLOWED)
+        elif step == "schedule":
             self.waiting.append(on.schedule())
         elif step in ("start", "drop"):
             if not self.waiting:
@@ -50,8 +58,13 @@ class Twin:
             run, since = self.running.pop(pick % len(self.running))
             if step == "fail":
                 on.fail(run, since, KeyError)
+            elif step == "collect":
+                on.collect(run)
+            elif step == "cancel":
+                self.cancelled[words.CANCEL_REASONS[pick % len(words.CANCEL_REASONS)]] += 1
+                on.cancel(run, since, pick % len(words.CANCEL_REASONS))
             else:
-                getattr(on, step)(run, since)
+                on.succeed(run, since)
         self.count[step] += 1
 
     def agrees(self, books: TaskBooks) -> bool:
@@ -64,6 +77,9 @@ class Twin:
             == {o: self.count[step] for o, step in zip(words.OUTCOMES, ("succeed", "fail", "cancel"), strict=True)}
             and books.dropped.total() == self.count["drop"]
             and books.errors.total() == self.count["fail"]
+            and books.cancelled == self.cancelled
+            and books.swallowed == self.count["swallow"]
+            and books.lost[COLLECTED] == self.count["collect"]
         )
 
 
@@ -85,7 +101,7 @@ def test_any_sequence_of_steps_is_read_back_exactly(directory, steps):
     assert (alive.waiting, alive.running) == (len(twin.waiting), len(twin.running))
     assert (dead.waiting, dead.running) == (0, 0)
     assert dead.lost_in(words.WAITING) == len(twin.waiting)
-    assert dead.lost_in(words.RUNNING) == len(twin.running)
+    assert dead.lost_in(words.RUNNING) == len(twin.running) + twin.count["collect"]
 
 
 class RecordedWords:
@@ -133,12 +149,17 @@ def test_a_kill_between_any_two_stores_leaves_balanced_books(directory, steps):
             "schedule": books.scheduled,
             "start": books.started_total,
             "drop": books.dropped.total(),
+            "collect": books.lost[COLLECTED],
+            "swallow": books.swallowed,
             **{s: sum(books.finished[o]) for o, s in zip(words.OUTCOMES, ("succeed", "fail", "cancel"), strict=True)},
         }
         before, after = story[step_of], story[step_of + 1]
         assert all(before[name] <= n <= after[name] for name, n in counted.items())
+        # Who cancelled is a counter beside: it may lack the very last.
+        assert counted["cancel"] - 1 <= books.cancelled.total() <= counted["cancel"]
         states = Counter(context.words[slot] & layout.STATE_MASK for slot in slots)
-        lost = {layout.IS_WAITING: books.lost_in(words.WAITING), layout.IS_RUNNING: books.lost_in(words.RUNNING)}
+        killed = [books.lost[words.LOST_KILLED, phase] for phase in words.PHASES]
+        lost = dict(zip((layout.IS_WAITING, layout.IS_RUNNING), killed, strict=True))
         assert lost == {state: states[state] for state in lost}
     path = path_of(one)
     one.close()
@@ -196,8 +217,12 @@ def test_a_run_that_was_never_booked_books_nothing(directory):
     mail.drop(runs[-1], 0)
     mail.drop(runs[-1], 0)
     mail.succeed(0, mail.start(0))
+    mail.fail(0, 0, KeyError)
+    mail.cancel(0, 0, 0)
+    mail.collect(0)
     books = totals(path_of(one), dead=False).task(key())
     assert (books.dropped.total(), books.started_total) == (1, 0)
+    assert not books.errors + books.cancelled + books.lost
     one.close()
 
 
@@ -267,4 +292,30 @@ def test_the_locked_form_for_builds_without_a_gil_books_the_same(directory, monk
     one = owner(directory)
     hammer(account(one), threads=4, runs=500)
     assert totals(path_of(one), dead=True).task(key()).scheduled == 2000
+    one.close()
+
+
+def test_what_counts_beside_the_endings_shares_no_lane_with_them():
+    """Buckets, drop reasons, swallowed, collected and who cancelled: each has a word of its own."""
+    rows = [row * layout.ENDING_LANES for row in range(4)]
+    buckets = [row + bucket for row in rows[:3] for bucket in range(layout.BUCKETS)]
+    reasons = [rows[3] + reason for reason in range(len(words.DROP_REASONS))]
+    cancelled = [layout.LANE_CANCELLED + reason for reason in range(len(words.CANCEL_REASONS))]
+    lanes = [*buckets, *reasons, *cancelled, layout.LANE_SWALLOWED, layout.LANE_COLLECTED]
+    assert len(lanes) == len(set(lanes))
+    assert max(cancelled) < rows[3]
+    assert max(reasons) < rows[3] + layout.ENDING_LANES
+
+
+def test_a_collected_run_gives_its_slot_back_and_has_no_end(directory):
+    """It was started and never ended: lost, not running, and its slot is taken again."""
+    one = owner(directory, slots=64)
+    mail = account(one)
+    for _ in range(3 * 64):
+        run = mail.schedule()
+        mail.start(run)
+        mail.collect(run)
+    books = totals(path_of(one), dead=False).task(key())
+    assert (books.running, books.lost) == (0, {COLLECTED: 192})
+    assert totals(path_of(one), dead=False).service("shop").overflow == {}
     one.close()

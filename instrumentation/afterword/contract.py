@@ -19,7 +19,9 @@ DEFAULT_DEADLINE: Final = 300.0
 #: A run that waits longer than this to start is late, unless its task declares otherwise. Seconds.
 DEFAULT_START_DEADLINE: Final = 60.0
 
+
 TASK_LABELS: Final = ("service", "task", "kind")
+ROUTE_LABELS: Final = ("service", "route", "method")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,22 @@ LAST_SUCCESS = _task(
 )
 DEADLINE = _task("task_deadline_seconds", "gauge", "Running longer than this is overdue.")
 START_DEADLINE = _task("task_start_deadline_seconds", "gauge", "Waiting longer than this is late.")
+CANCELLED = _task("tasks_cancelled", "counter", "Cancelled runs by who cancelled them.", "reason")
+SWALLOWED = _task(
+    "tasks_swallowed",
+    "counter",
+    "Runs that succeeded although an error was logged or recorded in them, or they said no.",
+)
+USUAL = _task("task_usual_seconds", "gauge", "Few runs ever took longer than this; 0 while too few are known.")
+INTERVAL = _task("task_expected_interval_seconds", "gauge", "Declared by every=: how often the task has to succeed.")
+STUCK = _task("task_stuck_info", "gauge", "Always 1: where an overdue run is stuck, as file:line in function.", "at")
+WORKERS_ENDED = _task("workers_ended", "gauge", "Workers that ended while their process goes on, now.")
+WORKERS_STALLED = _task("workers_stalled", "gauge", "Workers without progress for longer than their limit, now.")
+WORKER_PROGRESS = _task(
+    "worker_progress_timestamp_seconds",
+    "gauge",
+    "When the worker that is longest without progress last made some, in Unix seconds.",
+)
 INFO = _task("task_info", "gauge", "Always 1: what the task declares about itself.", "importance", "owner")
 
 PROCESSES = Metric(
@@ -91,6 +109,44 @@ PROCESSES = Metric(
 )
 PROCESS_EXITS = Metric(
     "afterword_process_exits", "counter", ("service", "cause"), "Processes that ended, by how they ended."
+)
+
+STOPPING = Metric(
+    "afterword_process_stopping_timestamp_seconds",
+    "gauge",
+    ("service",),
+    "When the process that stops longest was asked to, in Unix seconds; 0 when none is stopping.",
+)
+LOOP_LAG = Metric(
+    "afterword_event_loop_lag_seconds", "gauge", ("service",), "How late timers ran in the last second, worst process."
+)
+LOOP_BLOCKED = Metric(
+    "afterword_event_loop_blocked_seconds",
+    "gauge",
+    ("service", "task"),
+    "Since when an event loop has not turned, by the task that is on it; empty if it is none we know.",
+)
+POOL_LIMIT = Metric("afterword_threadpool_limit", "gauge", ("service",), "Threads the pool for sync code may have.")
+POOL_BUSY = Metric("afterword_threadpool_busy", "gauge", ("service",), "Threads of the pool that are taken, now.")
+POOL_WAITING = Metric("afterword_threadpool_waiting", "gauge", ("service",), "Calls that wait for a thread, now.")
+
+ROUTE_RESPONSES = Metric(
+    "afterword_route_responses",
+    "counter",
+    (*ROUTE_LABELS, "scheduled"),
+    "Successful responses of routes that schedule work, by whether this one did.",
+)
+ROUTE_SCHEDULED = Metric(
+    "afterword_route_scheduled",
+    "counter",
+    (*ROUTE_LABELS, "task"),
+    "Successful responses of a route that scheduled the task.",
+)
+ROUTE_MISSED = Metric(
+    "afterword_route_missed",
+    "counter",
+    (*ROUTE_LABELS, "task"),
+    "Successful responses that did not schedule the task their route declares with expects().",
 )
 
 SIDECAR_SCAN = Metric(

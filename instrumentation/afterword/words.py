@@ -20,6 +20,7 @@ DROP_REASONS: Final = (
     "never_awaited",
     "shutdown",
     "discarded",
+    "lifespan_skipped",
 )
 (
     SIBLING_FAILED,
@@ -30,16 +31,29 @@ DROP_REASONS: Final = (
     NEVER_AWAITED,
     SHUTDOWN,
     DISCARDED,
+    LIFESPAN_SKIPPED,
 ) = DROP_REASONS
 
-LOST_REASONS: Final = ("killed", "shutdown", "reboot")
-LOST_KILLED, LOST_SHUTDOWN, LOST_REBOOT = LOST_REASONS
+#: Why a run was cancelled: its process stops; ``cancel()`` while whoever spawned it is still there; its request was;
+#: what it awaited was; ``cancel()`` after whoever spawned it had ended.
+CANCEL_REASONS: Final = ("shutdown", "requested", "request", "inner", "orphaned")
+CANCELLED_SHUTDOWN, CANCELLED_REQUESTED, CANCELLED_REQUEST, CANCELLED_INNER, CANCELLED_ORPHANED = CANCEL_REASONS
+
+LOST_REASONS: Final = ("killed", "shutdown", "reboot", "collected")
+LOST_KILLED, LOST_SHUTDOWN, LOST_REBOOT, LOST_COLLECTED = LOST_REASONS
 
 PHASES: Final = ("waiting", "running")
 WAITING, RUNNING = PHASES
 
-EXIT_CAUSES: Final = ("clean", "killed", "unknown")
-EXIT_CLEAN, EXIT_KILLED, EXIT_UNKNOWN = EXIT_CAUSES
+EXIT_CAUSES: Final = ("clean", "killed", "unknown", "failed")
+EXIT_CLEAN, EXIT_KILLED, EXIT_UNKNOWN, EXIT_FAILED = EXIT_CAUSES
+
+#: Endings that carry no exception of the user's, told in its place: a result that nobody will run, ``effects=``
+#: that were not reported, ``success=`` that said no, a worker that returned while its process goes on.
+NEVER_AWAITED_RESULT: Final = "NeverAwaited"
+EFFECTS_MISSING: Final = "EffectsMissing"
+NOT_SUCCESSFUL: Final = "NotSuccessful"
+RETURNED: Final = "Returned"
 
 IMPORTANCES: Final = ("must_run", "best_effort")
 MUST_RUN, BEST_EFFORT = IMPORTANCES

@@ -1,17 +1,26 @@
-"""Makes the golden ledger of the present format: ``python -m tests.golden``. Never change one that was released."""
+"""Makes a golden ledger: ``python -m tests.golden NAME``. Never change one that was released.
+
+``format-1`` is of the first release; ``format-1-routes`` has what came with the second: the tables of routes and of
+stacks, runs that were collected, swallowed errors, and who cancelled.
+"""
 
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
 from afterword import words
 from afterword.ledger import layout
 from afterword.ledger.accounts import Declaration
+from afterword.ledger.owner import Owner
 from tests.ledgers import account, owner, path_of
 
 
-def main() -> None:
-    """Ten runs with every ending, three of another task, and a death."""
+def main(name: str) -> None:
+    """Ten runs with every ending, three of another task, a worker of a route's, and a death."""
+    target = Path(__file__).parent / f"{name}.ledger"
+    if target.exists():
+        raise SystemExit(f"{target.name} was released")
     with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
         one = owner(Path(directory), slots=64)
         mail = account(one)
@@ -21,7 +30,7 @@ def main() -> None:
         mail.succeed(*started[0])
         mail.fail(*started[1], KeyError)
         mail.fail(*started[2], KeyError)
-        mail.cancel(*started[3])
+        mail.cancel(*started[3], words.CANCEL_REASONS.index(words.CANCELLED_REQUEST))
         web = one.account(
             "shop.push_webhook",
             words.RESPONSE,
@@ -30,9 +39,27 @@ def main() -> None:
         for _ in range(3):
             run = web.schedule()
             web.succeed(run, web.start(run))
-            shutil.copyfile(path_of(one), Path(__file__).parent / f"format-{layout.FORMAT}.ledger")
+        _of_the_second_release(one)
+        shutil.copyfile(path_of(one), target)
         one.close()
 
 
+def _of_the_second_release(one: Owner) -> None:
+    ledger = one.ledger
+    assert ledger is not None
+    poll = one.account("shop.poll", words.ASYNCIO, Declaration(every=60.0))
+    runs = [(run, poll.start(run)) for run in [poll.schedule() for _ in range(3)]]
+    poll.collect(runs[0][0])
+    poll.note(layout.LANE_SWALLOWED)
+    route = ledger.route("POST /register/{name}")
+    one.set_word(route, 7)
+    one.set_word(route + 1, 2)
+    link = ledger.link(route, poll)
+    ledger.expect(link)
+    one.set_word(link, 6)
+    one.set_word(link + 1, 3)
+    ledger.note_stack(runs[1][0], "shop/app.py:12 in poll")
+
+
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

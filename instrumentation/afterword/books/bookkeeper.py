@@ -176,13 +176,16 @@ class Bookkeeper:
         self._carried, self._carried_stamp = Carried(), None
 
     def _births(self, totals: Totals, now: float) -> bool:
-        """Note when each series that carries ``_created`` was first seen. True if one is new."""
-        new = False
-        for key in series_with_birth(totals):
-            if key not in self._carried.born and key not in self._born:
-                self._born[key] = now
-                new = True
-        return new
+        """Note when each series that carries ``_created`` was first seen. True if one is new.
+
+        One that an earlier release carried without its birth is as old as the directory: what it counted is no news.
+        """
+        known = self._carried.born
+        new = {key for key in series_with_birth(totals) if key not in known and key not in self._born}
+        if new:
+            old = new.intersection(series_with_birth(self._carried.totals))
+            self._born |= dict.fromkeys(new, now) | dict.fromkeys(old, min(known.values(), default=now))
+        return bool(new)
 
     # -- folding
 
@@ -245,6 +248,17 @@ def series_with_birth(totals: Totals) -> Iterator[str]:
             yield birth_key("dropped", key, reason)
         for reason, phase in books.lost:
             yield birth_key("lost", key, reason, phase)
+        for reason in books.cancelled:
+            yield birth_key("cancelled", key, reason)
+        if books.swallowed:
+            yield birth_key("swallowed", key)
+    for name, service in totals.services.items():
+        yield birth_key("service", (name,))
+        for bound in service.overflow:
+            yield birth_key("overflow", (name,), bound)
+    for route, traffic in totals.routes.items():
+        for task in traffic.scheduled:
+            yield birth_key("link", route, task)
 
 
 def known_tasks(born: dict[str, float]) -> set[TaskKey]:
@@ -253,6 +267,6 @@ def known_tasks(born: dict[str, float]) -> set[TaskKey]:
     return {TaskKey(*parts) for what, *parts in keys if what == "known" and len(parts) == 3}
 
 
-def birth_key(what: str, key: TaskKey, *labels: str) -> str:
-    """One series' key in `Carried.born`."""
+def birth_key(what: str, key: tuple[str, ...], *labels: str) -> str:
+    """One series' key in `Carried.born`; ``key`` is its task, its route, or its service alone."""
     return "\x1f".join((what, *key, *labels))

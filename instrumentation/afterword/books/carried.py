@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from afterword import words
-from afterword.books.model import ServiceBooks, TaskBooks, TaskKey, Totals
+from afterword.books.model import RouteBooks, RouteKey, ServiceBooks, TaskBooks, TaskKey, Totals
 from afterword.ledger.layout import BUCKETS
 
 FILE_NAME: Final = "carried.json"
@@ -96,6 +96,10 @@ def _to_json(carried: Carried) -> dict[str, Any]:
         "format": FORMAT,
         "services": {name: _service_to_json(books) for name, books in carried.totals.services.items()},
         "tasks": [[*key, _task_to_json(books)] for key, books in carried.totals.tasks.items()],
+        "routes": [
+            [*key, books.scheduling, books.without, books.scheduled, books.missed]
+            for key, books in carried.totals.routes.items()
+        ],
         "born": carried.born,
         "folded": carried.folded,
     }
@@ -109,6 +113,10 @@ def _from_json(data: dict[str, Any]) -> Carried:
         totals.services[name] = _service_from_json(service)
     for service, task, kind, books in data["tasks"]:
         totals.tasks[TaskKey(service, task, kind)] = _task_from_json(books)
+    for service, route, method, scheduling, without, scheduled, missed in data.get("routes", []):
+        totals.routes[RouteKey(str(service), str(route), str(method))] = RouteBooks(
+            _count(scheduling), _count(without), _counts(scheduled), _counts(missed)
+        )
     born = {str(key): _seconds(at) for key, at in data["born"].items()}
     return Carried(totals, born, {str(key): _seconds(at) for key, at in data["folded"].items()})
 
@@ -133,6 +141,9 @@ def _task_to_json(books: TaskBooks) -> dict[str, Any]:
         "dropped": books.dropped,
         "lost": [[*key, n] for key, n in books.lost.items()],
         "errors": books.errors,
+        "cancelled": books.cancelled,
+        "swallowed": books.swallowed,
+        "every": books.every,
         "wait_seconds": books.wait_seconds,
         "run_seconds": books.run_seconds,
         "last_success": books.last_success,
@@ -153,6 +164,9 @@ def _task_from_json(data: dict[str, Any]) -> TaskBooks:
         dropped=_counts(data["dropped"]),
         lost=Counter({(str(reason), str(phase)): _count(n) for reason, phase, n in data["lost"]}),
         errors=_counts(data["errors"]),
+        cancelled=_counts(data.get("cancelled", {})),
+        swallowed=_count(data.get("swallowed", 0)),
+        every=_seconds(data.get("every", 0)),
         wait_seconds=_seconds(data["wait_seconds"]),
         run_seconds=_seconds(data["run_seconds"]),
         last_success=_seconds(data["last_success"]),

@@ -22,6 +22,36 @@ class TaskKey(NamedTuple):
     kind: str
 
 
+class RouteKey(NamedTuple):
+    """What every series of a route is labelled with, in the contract's order."""
+
+    service: str
+    route: str
+    method: str
+
+
+@dataclass(slots=True)
+class RouteBooks:
+    """One route's successful responses, and by task name how many scheduled it, and missed what was declared."""
+
+    scheduling: int = 0
+    without: int = 0
+    scheduled: Counter[str] = field(default_factory=Counter)
+    missed: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def speaks(self) -> bool:
+        """Whether it ever scheduled anything, or declares that it should: all other routes are nobody's business."""
+        return bool(self.scheduling or self.scheduled or self.missed)
+
+    def add(self, other: "RouteBooks") -> None:
+        """Take another ledger's into these."""
+        self.scheduling += other.scheduling
+        self.without += other.without
+        self.scheduled.update(other.scheduled)
+        self.missed.update(other.missed)
+
+
 @dataclass(slots=True)
 class TaskBooks:
     """One task's books. Histograms are counts by bucket of the contract's bounds; times in seconds."""
@@ -32,6 +62,8 @@ class TaskBooks:
     dropped: Counter[str] = field(default_factory=Counter)
     lost: Counter[tuple[str, str]] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
+    cancelled: Counter[str] = field(default_factory=Counter)
+    swallowed: int = 0
     wait_seconds: float = 0.0
     run_seconds: float = 0.0
     last_success: float = 0.0
@@ -43,6 +75,12 @@ class TaskBooks:
     late: int = 0
     oldest_waiting: float = 0.0
     oldest_running: float = 0.0
+    every: float = 0.0
+    #: Of a worker: how many ended and how many stalled in processes that live, and the oldest progress.
+    ended: int = 0
+    stalled: int = 0
+    progress: float = 0.0
+    stuck: list[str] = field(default_factory=list)
 
     @property
     def started_total(self) -> int:
@@ -78,6 +116,9 @@ class TaskBooks:
         if other.errors:
             self.errors.update(other.errors)
             _bound(self.errors)
+        if other.cancelled:
+            self.cancelled.update(other.cancelled)
+        self.swallowed += other.swallowed
         self.wait_seconds += other.wait_seconds
         self.run_seconds += other.run_seconds
         self.last_success = max(self.last_success, other.last_success)
@@ -85,6 +126,11 @@ class TaskBooks:
         self.late += other.late
         self.oldest_waiting = _older(self.oldest_waiting, other.oldest_waiting)
         self.oldest_running = _older(self.oldest_running, other.oldest_running)
+        self.ended += other.ended
+        self.stalled += other.stalled
+        self.progress = _older(self.progress, other.progress)
+        self.stuck += [place for place in other.stuck if place not in self.stuck]
+        self.every = other.every or self.every
         if other.deadline:
             self.deadline, self.start_deadline = other.deadline, other.start_deadline
             self.importance, self.owner = other.importance, other.owner
@@ -98,6 +144,14 @@ class ServiceBooks:
     exits: Counter[str] = field(default_factory=Counter)
     overflow: Counter[str] = field(default_factory=Counter)
     internal_errors: int = 0
+    #: Of the processes that live: when the first was asked to stop (Unix seconds), the worst loop lag and, by the
+    #: task on it, how long a loop has not turned (seconds), the thread pools together.
+    stopping: float = 0.0
+    lag: float = 0.0
+    blocked: dict[str, float] = field(default_factory=dict)
+    pool_limit: int = 0
+    pool_busy: int = 0
+    pool_waiting: int = 0
 
     def add(self, other: "ServiceBooks") -> None:
         """Take another ledger's into these."""
@@ -105,6 +159,13 @@ class ServiceBooks:
         self.exits.update(other.exits)
         self.overflow.update(other.overflow)
         self.internal_errors += other.internal_errors
+        self.stopping = _older(self.stopping, other.stopping)
+        self.lag = max(self.lag, other.lag)
+        for task, seconds in other.blocked.items():
+            self.blocked[task] = max(seconds, self.blocked.get(task, 0.0))
+        self.pool_limit += other.pool_limit
+        self.pool_busy += other.pool_busy
+        self.pool_waiting += other.pool_waiting
 
 
 @dataclass(slots=True)
@@ -113,6 +174,7 @@ class Totals:
 
     tasks: dict[TaskKey, TaskBooks] = field(default_factory=dict)
     services: dict[str, ServiceBooks] = field(default_factory=dict)
+    routes: dict[RouteKey, RouteBooks] = field(default_factory=dict)
 
     def task(self, key: TaskKey) -> TaskBooks:
         """The books of a task, opened on first demand."""
@@ -125,8 +187,14 @@ class Totals:
         """The books of a service, opened on first demand."""
         return self.services.setdefault(name, ServiceBooks())
 
+    def route(self, key: RouteKey) -> RouteBooks:
+        """The books of a route, opened on first demand."""
+        return self.routes.setdefault(key, RouteBooks())
+
     def add(self, other: "Totals", admits: Callable[[TaskKey], bool] | None = None) -> None:
         """Take ``other`` in; a task that ``admits`` refuses is booked under ``__other__``."""
+        for route, traffic in other.routes.items():
+            self.route(route).add(traffic)
         for name, service in other.services.items():
             self.service(name).add(service)
         for key, books in other.tasks.items():

@@ -5,11 +5,13 @@ from collections import Counter
 from dataclasses import dataclass
 
 from afterword import words
-from afterword.books.model import TaskBooks, TaskKey, Totals
+from afterword.books.model import RouteBooks, RouteKey, ServiceBooks, TaskBooks, TaskKey, Totals
 from afterword.ledger import layout
-from afterword.ledger.reader import OpenRuns, Snapshot, TaskSnapshot
+from afterword.ledger.snapshot import OpenRuns, RouteSnapshot, Snapshot, TaskSnapshot
 
-_BOUNDS = ("slots", "tasks", "exceptions")
+_BOUNDS = ("slots", "tasks", "exceptions", "routes")
+#: A loop that has not ticked for this many of its ticks is blocked: less is a busy machine.
+_TICKS_MISSED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ def clock_of(header: layout.Header, boot_id: bytes, time_namespace: int) -> Cloc
 def of_living(snapshot: Snapshot, clock: Clock) -> Totals:
     """The books of a process that lives: its open runs are waiting or running."""
     totals = _totals(snapshot, clock)
-    totals.service(snapshot.header.service).processes = int(not snapshot.continued)
+    _read_runtime(totals.service(snapshot.header.service), snapshot, clock)
     for task in snapshot.tasks.values():
         books = totals.task(_key(snapshot, task))
         books.overdue, books.late = task.running.over, task.waiting.over
@@ -44,7 +46,35 @@ def of_living(snapshot: Snapshot, clock: Clock) -> Totals:
             books.oldest_waiting = _oldest(task.waiting, books.waiting, clock)
         if task.running.oldest:
             books.oldest_running = _oldest(task.running, books.running, clock)
+        books.stuck = task.stuck
+        if task.kind == words.WORKER:
+            books.stalled, books.progress = task.progress.over, clock.unix(task.progress.oldest)
+            stops = snapshot.runtime.stopping or snapshot.state == layout.STATE_CLOSED
+            books.ended = int(not stops and _has_ended(task, books))
     return totals
+
+
+def _has_ended(task: TaskSnapshot, books: TaskBooks) -> bool:
+    """Whether a worker is gone, and nobody asked for that: the last one failed, or what it awaited was cancelled."""
+    if books.running:
+        return False
+    succeeded, failed, cancelled = task.last_ended
+    if sum(books.finished[words.FAILED]) and failed >= max(succeeded, cancelled):
+        return True
+    return bool(books.cancelled[words.CANCELLED_INNER]) and cancelled >= max(succeeded, failed)
+
+
+def _read_runtime(service: ServiceBooks, snapshot: Snapshot, clock: Clock) -> None:
+    service.processes = int(not snapshot.continued)
+    if snapshot.continued:
+        return
+    now = snapshot.runtime
+    service.stopping, service.lag = clock.unix(now.stopping), now.lag / 1e9
+    service.pool_limit, service.pool_busy, service.pool_waiting = now.pool_limit, now.pool_busy, now.pool_waiting
+    silent = clock.now_ns - now.tick
+    if now.tick and silent > _TICKS_MISSED * now.tick_every:
+        task = snapshot.tasks.get(now.on_loop - 1)
+        service.blocked[task.name if task is not None else ""] = silent / 1e9
 
 
 def of_dead(snapshot: Snapshot, clock: Clock, boot_id: bytes) -> Totals:
@@ -55,24 +85,38 @@ def of_dead(snapshot: Snapshot, clock: Clock, boot_id: bytes) -> Totals:
     """
     totals = _totals(snapshot, clock)
     clean = snapshot.state == layout.STATE_CLOSED
+    ended = words.EXIT_CLEAN if clean else words.EXIT_KILLED
+    if snapshot.state == layout.STATE_FAILED:
+        ended = words.EXIT_FAILED
     reason = words.LOST_SHUTDOWN if clean else words.LOST_KILLED
     if snapshot.header.boot_id != boot_id:
         reason = words.LOST_REBOOT
     exits = totals.service(snapshot.header.service).exits
     if not snapshot.continued:
         unknown = reason == words.LOST_REBOOT
-        exits[words.EXIT_CLEAN if clean else words.EXIT_UNKNOWN if unknown else words.EXIT_KILLED] += 1
+        exits[words.EXIT_UNKNOWN if unknown and not clean else ended] += 1
     if list(totals.unbalanced()):
         raise layout.LayoutError("unbalanced", "more runs ended than began")
-    for books in totals.tasks.values():
+    for key, books in totals.tasks.items():
+        if key.kind == words.WORKER and clean:
+            _stop_worker(books)
         for phase, n in ((words.WAITING, books.waiting), (words.RUNNING, books.running)):
             if n:
                 books.lost[reason, phase] += n
     return totals
 
 
+def _stop_worker(books: TaskBooks) -> None:
+    """A worker runs until its process stops: that is how it should end, and nothing is lost with it."""
+    running = books.running
+    books.finished[words.CANCELLED][-1] += running
+    books.cancelled[words.CANCELLED_SHUTDOWN] += running
+
+
 def _totals(snapshot: Snapshot, clock: Clock) -> Totals:
     totals = Totals()
+    for route in snapshot.routes:
+        _read_route(totals, route, snapshot)
     service = totals.service(snapshot.header.service)
     service.internal_errors = snapshot.internal_errors
     for bound, hits in zip(_BOUNDS, snapshot.bounds_hit, strict=True):
@@ -89,15 +133,32 @@ def _totals(snapshot: Snapshot, clock: Clock) -> Totals:
     return totals
 
 
+def _read_route(totals: Totals, route: RouteSnapshot, snapshot: Snapshot) -> None:
+    method, _, template = route.name.partition(" ")
+    books = RouteBooks(route.scheduling, route.without)
+    for number, (scheduled, missed) in route.tasks.items():
+        task = snapshot.tasks.get(number)
+        if task is not None:
+            books.scheduled[task.name] += scheduled
+            if missed is not None:
+                books.missed[task.name] += missed
+    totals.route(RouteKey(snapshot.header.service, template, method)).add(books)
+
+
 def _books(task: TaskSnapshot, clock: Clock) -> TaskBooks:
+    lost = Counter({(words.LOST_COLLECTED, words.RUNNING): task.collected} if task.collected else {})
     return TaskBooks(
         scheduled=task.scheduled,
         started=task.started,
         finished=dict(zip(words.OUTCOMES, task.finished, strict=True)),
         dropped=_counted(zip(words.DROP_REASONS, task.dropped, strict=False)),
+        lost=lost,
+        cancelled=_counted(zip(words.CANCEL_REASONS, task.cancelled, strict=False)),
+        swallowed=task.swallowed,
+        every=task.declaration.every or 0.0,
         wait_seconds=task.wait_ns / 1e9,
         run_seconds=sum(task.run_ns) / 1e9,
-        last_success=clock.unix(task.last_success),
+        last_success=clock.unix(task.last_ended[0]),
         deadline=task.declaration.deadline or 0.0,
         start_deadline=task.declaration.start_deadline or 0.0,
         importance=task.declaration.importance,

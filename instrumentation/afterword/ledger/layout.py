@@ -4,19 +4,23 @@
     0     ┌──────────────────────────────────────────────────────────────────────────────────┐
           │ header, written once: magic, format, flags, sizes, uuid, boot, pid, clocks,      │
           │ sections (id, offset, count, stride), service, version, CRC-32 of all of this    │
-    2048  │ live words: state, tasks, exceptions, slots in use, bounds hit, own errors, go on│
+    2048  │ live words: state, records in use, bounds hit, own errors, the loop, the pool     │
     4096  ├──────────────────────────────────────────────────────────────────────────────────┤
           │ TASKS      256 x 192 B   name, kind, what it declares; word 0 commits a record   │
           │ FINISHED   256 x 64 w    4 endings x 16: succeeded, failed, cancelled by run     │
-          │                          time bucket, dropped by reason                          │
+          │                          time bucket, dropped by reason; in the 5 lanes that no  │
+          │                          bucket needs: swallowed, who cancelled, collected       │
           │ SUMS       256 x 8 w     run time per outcome, wait time, last of each outcome   │
           │ STARTED    256 x 16 w    by wait time bucket; their sum is `started`             │
           │ SCHEDULED  256 w                                                                 │
           │ EXCEPTIONS 256 x 64 B    class name, count; word 0 commits a record              │
           │ SLOTS     4096 x 64 B    one cache line per open run                             │
+          │ ROUTES     512 x 128 B   method and template, responses with and without a task  │
+          │ LINKS      512 x 32 B    route, task: responses that scheduled it, that missed it│
+          │ STACKS      16 x 512 B   where an overdue run is stuck                           │
           └──────────────────────────────────────────────────────────────────────────────────┘
 
-    a slot:   ctl │ scheduled at │ started at │ 5 words for later formats        (monotonic ns)
+    a slot:   ctl │ scheduled at │ started at │ progress at │ stall limit │ 3 spare (monotonic ns)
 
     a ctl word and a counter word share their bits, so one addition makes both:
      63                                    22 21    17  16  15       4 3     0
@@ -50,15 +54,18 @@ MAX_EXCEPTIONS: Final = 256
 #: Exception classes a task is told with, in a ledger and in the books; the rest goes under ``__other__``.
 EXCEPTIONS_PER_TASK: Final = 15
 DEFAULT_SLOTS: Final = 4096
+MAX_ROUTES, MAX_LINKS, MAX_STACKS = 512, 512, 16
 MAX_FILE_SIZE: Final = 64 * 1024 * 1024
 
 TASK_STRIDE, FINISHED_STRIDE, SUMS_STRIDE, STARTED_STRIDE = 192, 64 * 8, 8 * 8, 16 * 8
 SCHEDULED_STRIDE, EXCEPTION_STRIDE, SLOT_STRIDE = 8, 64, 64
+ROUTE_STRIDE, LINK_STRIDE, STACK_STRIDE = 128, 32, 512
 NAME_BYTES, OWNER_BYTES, EXCEPTION_BYTES = 120, 40, 48
 SERVICE_BYTES, VERSION_BYTES = 240, 56
+ROUTE_BYTES, STACK_BYTES = 104, 488
 
 # Sections, by id.
-TASKS, FINISHED, SUMS, STARTED, SCHEDULED, EXCEPTIONS, SLOTS = range(1, 8)
+TASKS, FINISHED, SUMS, STARTED, SCHEDULED, EXCEPTIONS, SLOTS, ROUTES, LINKS, STACKS = range(1, 11)
 SECTION_STRIDES: Final = {
     TASKS: TASK_STRIDE,
     FINISHED: FINISHED_STRIDE,
@@ -67,12 +74,20 @@ SECTION_STRIDES: Final = {
     SCHEDULED: SCHEDULED_STRIDE,
     EXCEPTIONS: EXCEPTION_STRIDE,
     SLOTS: SLOT_STRIDE,
+    ROUTES: ROUTE_STRIDE,
+    LINKS: LINK_STRIDE,
+    STACKS: STACK_STRIDE,
 }
+#: Tables that a ledger of the first release does not have.
+OPTIONAL: Final = frozenset({ROUTES, LINKS, STACKS})
 
 # States of a slot.
 FREE, IS_WAITING, IS_RUNNING, IS_SUCCEEDED, IS_FAILED, IS_CANCELLED, IS_DROPPED = range(7)
 ENDING_LANES: Final = 16
 BUCKETS: Final = len(BUCKET_BOUNDS) + 1
+#: Lanes beyond the buckets, counted from a task's first: swallowed errors in the row of the succeeded, runs that the
+#: garbage collector ended (no endings at all) in the row of the failed, who cancelled in the row of the cancelled.
+LANE_SWALLOWED, LANE_COLLECTED, LANE_CANCELLED = BUCKETS, 2 * ENDING_LANES - 1, 2 * ENDING_LANES + BUCKETS
 BOUNDS_NS: Final = tuple(round(bound * 1e9) for bound in BUCKET_BOUNDS)
 
 STATE_MASK: Final = 0xF
@@ -95,9 +110,28 @@ LIVE_WORDS: Final = 2048 // 8
     W_EXCEPTIONS_FULL,
     W_INTERNAL_ERRORS,
     W_CONTINUED,
-) = range(LIVE_WORDS, LIVE_WORDS + 9)
-N_LIVE_WORDS: Final = 9
-STATE_NEW, STATE_LIVE, STATE_CLOSED = range(3)
+    #: The task whose code is on the event loop: its number plus one, 0 for none of ours.
+    W_ON_LOOP,
+    #: The loop's last tick, and how far apart ticks are (monotonic ns, ns); 0 while no loop is watched.
+    W_TICK,
+    W_TICK_EVERY,
+    #: How late the last tick was (ns).
+    W_LAG,
+    W_POOL_LIMIT,
+    W_POOL_BUSY,
+    W_POOL_WAITING,
+    #: When the process was asked to stop (monotonic ns); 0 while it was not.
+    W_STOPPING,
+    W_ROUTES,
+    W_LINKS,
+    W_STACKS,
+    W_ROUTES_FULL,
+) = range(LIVE_WORDS, LIVE_WORDS + 21)
+N_LIVE_WORDS: Final = 21
+STATE_NEW, STATE_LIVE, STATE_CLOSED, STATE_FAILED = range(4)
+
+# Words of a slot.
+SLOT_PROGRESS, SLOT_STALL = 3, 4
 
 _FIXED = struct.Struct("<8sIIQQQQ16s16sQQQQQQQQ")
 _SECTION = struct.Struct("<QQQQ")
@@ -143,7 +177,9 @@ class Header:
 
 def sections(slots: int = DEFAULT_SLOTS) -> tuple[dict[int, Section], int]:
     """The tables of a new file one after the other, and the file's size, in whole pages."""
-    counts = {EXCEPTIONS: MAX_EXCEPTIONS, SLOTS: slots}
+    counts = {
+        EXCEPTIONS: MAX_EXCEPTIONS, SLOTS: slots, ROUTES: MAX_ROUTES, LINKS: MAX_LINKS, STACKS: MAX_STACKS,
+    }  # fmt: skip
     offset = HEADER_SIZE
     table = {}
     for number, stride in SECTION_STRIDES.items():
@@ -209,7 +245,7 @@ def _unpack_sections(page: bytes, n_sections: int, file_size: int) -> dict[int, 
                 raise LayoutError("corrupt", f"section {number} does not fit the file")
             found[number] = Section(offset, count, stride)
     tables = [found.get(number) for number in (TASKS, FINISHED, SUMS, STARTED, SCHEDULED)]
-    if len(found) != len(SECTION_STRIDES) or len({table and table.count for table in tables}) != 1:
+    if SECTION_STRIDES.keys() - found.keys() - OPTIONAL or len({table and table.count for table in tables}) != 1:
         raise LayoutError("corrupt", "a section is missing or the tables differ in length")
     return found
 

@@ -1,17 +1,32 @@
 """One open ledger of this process: its file, its slots, and which record belongs to which task."""
 
 import itertools
+import math
 import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from afterword import words
 from afterword.ledger import layout, records
-from afterword.ledger.accounts import Account, Declaration, WriteContext, bind
+from afterword.ledger.accounts import Account, Declaration, bind
 from afterword.ledger.slots import Run, Slots
+from afterword.ledger.transitions import WriteContext
 
 if TYPE_CHECKING:
     from afterword.ledger.file import LedgerFile
+
+
+#: What a ledger that goes on from another takes from that.
+_OF_THE_PROCESS: Final = (layout.W_STATE, layout.W_STOPPING, layout.W_TICK, layout.W_TICK_EVERY)
+
+
+class OpenRun(NamedTuple):
+    """A run that is on: where it is booked, and when it began (monotonic ns)."""
+
+    ledger: "OpenLedger"
+    account: Account
+    run: Run
+    began: int
 
 
 class OpenLedger:
@@ -43,12 +58,21 @@ class OpenLedger:
         )  # fmt: skip
         file.words[layout.W_SLOTS] = self.slots.handed_out
         self._after = after
+        self._first_own = self.slots.end
         self._numbers: dict[tuple[str, str], int] = {}
-        self._exceptions: dict[tuple[int, type[BaseException]], int] = {}
+        self._accounts: list[Account] = []
+        self._deadlines: list[float] = []
+        self._exceptions: dict[tuple[int, type[BaseException] | str], int] = {}
         self._exception_names: dict[tuple[int, str], int] = {}
+        self._routes: dict[str, int] = {}
+        self._links: dict[tuple[int, int], int] = {}
+        self._stacks = 0
         self._lock = threading.RLock()
         self.context = WriteContext(file.words, file.header.sections, self.slots, self.count_exception, check_file)
         file.words[layout.W_STATE] = layout.STATE_LIVE
+        if after is not None:
+            for word in _OF_THE_PROCESS:
+                file.words[word] = after.context.words[word]
 
     def bind(self, account: Account, declaration: Declaration) -> None:
         """Let ``account`` book here from now on; the record is written on first demand."""
@@ -59,9 +83,11 @@ class OpenLedger:
             table = self.context.sections[layout.TASKS]
             records.write_task(self.context.words, table, number, account, declaration)
             self.context.words[layout.W_TASKS] = len(self._numbers)
+            self._accounts.append(account)
+            self._deadlines.append((declaration.deadline or math.inf) * 1e9)
         bind(account, number, self.context, self._after.slots if self._after else None)
 
-    def count_exception(self, number: int, exception: type[BaseException]) -> None:
+    def count_exception(self, number: int, exception: type[BaseException] | str) -> None:
         """Count a failed run under its exception's class, within the bounds of a task and of the table."""
         index = self._exceptions.get((number, exception))
         if index is None:
@@ -70,7 +96,7 @@ class OpenLedger:
             at = self.context.sections[layout.EXCEPTIONS].offset // 8 + index * (layout.EXCEPTION_STRIDE // 8) + 1
             self.context.words[at] += 1
 
-    def _exception_index(self, number: int, exception: type[BaseException]) -> int:
+    def _exception_index(self, number: int, exception: type[BaseException] | str) -> int:
         view = self.context.words
         with self._lock:
             name = records.exception_name(exception)
@@ -91,9 +117,88 @@ class OpenLedger:
                 self._exceptions[number, exception] = index
             return index
 
-    def mark(self, *, closed: bool) -> None:
-        """Say whether the process ends on purpose."""
-        self.context.words[layout.W_STATE] = layout.STATE_CLOSED if closed else layout.STATE_LIVE
+    def route(self, name: str) -> int:
+        """The word of a route's two counters, with and without a task; -1 when the table is full."""
+        table, view = self.context.sections[layout.ROUTES], self.context.words
+        with self._lock:
+            found = self._routes.get(name)
+            if found is None:
+                if len(self._routes) >= table.count:
+                    view[layout.W_ROUTES_FULL] += 1
+                    return -1
+                found = self._routes[name] = records.write_route(view, table, len(self._routes), name)
+                view[layout.W_ROUTES] = len(self._routes)
+            return found
+
+    def link(self, route: int, account: Account) -> int:
+        """The word of two counters: responses of a route (its word) that scheduled a task, that missed it."""
+        table, routes, view = (
+            self.context.sections[layout.LINKS],
+            self.context.sections[layout.ROUTES],
+            self.context.words,
+        )
+        with self._lock:
+            found = self._links.get((route, account.mark))
+            if found is None:
+                if len(self._links) >= table.count:
+                    view[layout.W_ROUTES_FULL] += 1
+                    return -1
+                index = (route - routes.offset // 8) // (layout.ROUTE_STRIDE // 8)
+                found = records.write_link(view, table, len(self._links), index, account.mark - 1)
+                self._links[route, account.mark] = found
+                view[layout.W_LINKS] = len(self._links)
+            return found
+
+    def expect(self, link: int) -> None:
+        """Every response has to schedule what this link is of: it is told from now on how many did not."""
+        records.expect_link(self.context.words, link)
+
+    def note_stack(self, run: Run, text: str) -> None:
+        """Keep where one of its runs is stuck; of too many the oldest record gives way."""
+        table, view = self.context.sections[layout.STACKS], self.context.words
+        with self._lock:
+            place, self._stacks = self._stacks % table.count, self._stacks + 1
+            records.write_stack(view, table, place, run, view[run] >> layout.TASK_SHIFT & layout.TASK_MASK, text)
+            view[layout.W_STACKS] = min(self._stacks, table.count)
+
+    # -- its open runs
+
+    def holds(self, run: Run) -> bool:
+        """Whether a run has its slot here."""
+        return self._first_own <= run < self.slots.end
+
+    def running(self) -> list["OpenRun"]:
+        """The runs that are on."""
+        return [
+            OpenRun(self, self._accounts[number], run, began) for number, run, began in self._open(layout.IS_RUNNING)
+        ]
+
+    def waiting(self) -> list[Account]:
+        """The accounts of the runs that wait to start."""
+        return [self._accounts[number] for number, _, _ in self._open(layout.IS_WAITING)]
+
+    def overdue(self, now_ns: int) -> list["OpenRun"]:
+        """The runs that have been running longer than their deadline. A worker runs until its process stops."""
+        return [
+            OpenRun(self, account, run, began)
+            for number, run, began in self._open(layout.IS_RUNNING)
+            if now_ns - began > self._deadlines[number] and (account := self._accounts[number]).kind != words.WORKER
+        ]
+
+    def _open(self, state: int) -> list[tuple[int, Run, int]]:
+        """The runs in a state: number of the task, run, and when it was started."""
+        view, first, end = self.context.words, self.slots.first, self.slots.end
+        return [
+            (ctl >> layout.TASK_SHIFT & layout.TASK_MASK, run, view[run + 2])
+            for run, ctl in zip(range(first, end, 8), view[first:end:8].tolist(), strict=True)
+            if ctl & layout.STATE_MASK == state
+        ]
+
+    # -- the process's life
+
+    def mark(self, state: int) -> None:
+        """Say how the process ends, should it end now: one of `layout.STATE_LIVE`, ``CLOSED`` and ``FAILED``."""
+        self.context.words[layout.W_STATE] = state
 
     def continue_elsewhere(self) -> None:
         """The process begins another ledger: this one opens no further runs and stands for no process."""

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Final
 
 from afterword import words
 from afterword.ledger import layout
-from afterword.ledger.accounts import CHECK_EVERY_NS, Account, Declaration, bind_to_nothing
-from afterword.ledger.open_ledger import OpenLedger
+from afterword.ledger.accounts import Account, Declaration, bind_to_nothing
+from afterword.ledger.open_ledger import OpenLedger, OpenRun
 from afterword.ledger.slots import NO_RUN, Run
+from afterword.ledger.transitions import CHECK_EVERY_NS
 from afterword.settings import MAX_SLOTS
 
 try:
@@ -74,6 +75,10 @@ class Owner:
             account = Account(name, kind, declaration)
             self._connect(account)  # before anybody else can find it
             return self._accounts.setdefault(key, account)
+
+    def accounts(self) -> list[Account]:
+        """All accounts that were opened."""
+        return list(self._accounts.values())
 
     def _other(self, kind: str) -> Account:
         """The task table is full: one account a kind takes what no longer fits."""
@@ -189,14 +194,42 @@ class Owner:
         if self._ledger is not None:
             self._ledger.context.words[layout.W_INTERNAL_ERRORS] += 1
 
-    def mark(self, *, closed: bool) -> None:
-        """Say whether the process ends on purpose from here: open runs are then lost by ``shutdown``."""
-        for ledger in self._ledgers():
-            ledger.mark(closed=closed)
+    @property
+    def ledger(self) -> OpenLedger | None:
+        """The ledger that is written now; another one after a fork or a deletion."""
+        return self._ledger
+
+    @property
+    def ledgers(self) -> list[OpenLedger]:
+        """That one, after those which it continues: they keep the runs they opened."""
+        return [*self._earlier, self._ledger] if self._ledger is not None else list(self._earlier)
+
+    def ledger_of(self, run: Run) -> OpenLedger | None:
+        """The ledger in which a run has its slot, if it has one."""
+        return next((ledger for ledger in reversed(self.ledgers) if ledger.holds(run)), None)
+
+    def overdue(self, now_ns: int) -> list[OpenRun]:
+        """The runs that have been running longer than their deadline."""
+        return [open_run for ledger in self.ledgers for open_run in ledger.overdue(now_ns)]
+
+    @property
+    def state(self) -> int | None:
+        """How the process ends, should it end now: what `mark` said last."""
+        return self._ledger.context.words[layout.W_STATE] if self._ledger is not None else None
+
+    def set_word(self, word: int, value: int) -> None:
+        """Store one of the live words, if there is a ledger."""
+        for ledger in self.ledgers:
+            ledger.context.words[word] = value
+
+    def mark(self, state: int) -> None:
+        """Say how the process ends, should it end now; after ``CLOSED`` open runs are lost by ``shutdown``."""
+        for ledger in self.ledgers:
+            ledger.mark(state)
 
     def forget_parent(self) -> None:
         """In a forked child: let go of the parent's files, touch none of its runs, open our own at first use."""
-        theirs = self._ledgers()
+        theirs = self.ledgers
         self._lock, self._opening = threading.RLock(), False
         self._ledger, self._earlier = None, []
         if self._note is not None:
@@ -212,8 +245,8 @@ class Owner:
 
     def close(self) -> None:
         """End as a clean exit would, and let the lock go; runs that are still open keep it until they end."""
-        self.mark(closed=True)
-        ledgers, self._ledger, self._earlier = self._ledgers(), None, []
+        self.mark(layout.STATE_CLOSED)
+        ledgers, self._ledger, self._earlier = self.ledgers, None, []
         self.unavailable = "closed"
         for account in self._accounts.values():
             account.schedule = _nothing
@@ -222,9 +255,6 @@ class Owner:
             return
         for account in self._accounts.values():
             bind_to_nothing(account)
-
-    def _ledgers(self) -> list[OpenLedger]:
-        return [*self._earlier, self._ledger] if self._ledger is not None else list(self._earlier)
 
 
 def _nothing() -> Run:

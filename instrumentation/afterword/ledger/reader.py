@@ -9,26 +9,21 @@ import errno
 import fcntl
 import os
 import stat
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from afterword.ledger import layout, records
-from afterword.ledger.accounts import Declaration
-from afterword.ledger.layout import (
-    BUCKET_MASK,
-    BUCKET_SHIFT,
-    BUCKETS,
-    ENDING_LANES,
-    ORDINAL_SHIFT,
-    STATE_MASK,
-    TASK_MASK,
-    TASK_SHIFT,
-    LayoutError,
-)
+from afterword.ledger.layout import BUCKETS, ENDING_LANES, LANE_CANCELLED, ORDINAL_SHIFT, LayoutError
+from afterword.ledger.slot_table import find_oldest, find_progress, find_stuck, repair
+from afterword.ledger.snapshot import RouteSnapshot, Runtime, Snapshot, TaskSnapshot
+
+if TYPE_CHECKING:
+    from afterword.ledger.accounts import Declaration
 
 _OPEN_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_Record = TypeVar("_Record")
 
 
 class Liveness(Enum):
@@ -41,48 +36,6 @@ class Liveness(Enum):
 
 class CannotOpenError(Exception):
     """The file may be fine but could not be opened or locked now: neither alive nor dead."""
-
-
-@dataclass(slots=True)
-class OpenRuns:
-    """The open runs of one task in one phase. ``oldest`` on the owner's monotonic clock, in ns; 0 for none."""
-
-    oldest: int = 0
-    over: int = 0
-
-
-@dataclass(slots=True)
-class TaskSnapshot:
-    """One task's record and counters as one ledger has them."""
-
-    number: int
-    name: str
-    kind: str
-    declaration: Declaration
-    scheduled: int
-    started: list[int]
-    finished: list[list[int]]
-    dropped: list[int]
-    run_ns: list[int]
-    wait_ns: int
-    last_success: int
-    waiting: OpenRuns = field(default_factory=OpenRuns)
-    running: OpenRuns = field(default_factory=OpenRuns)
-
-
-@dataclass(slots=True)
-class Snapshot:
-    """One ledger at one moment."""
-
-    header: layout.Header
-    state: int
-    tasks: dict[int, TaskSnapshot]
-    exceptions: list[tuple[int, str, int]]
-    bounds_hit: tuple[int, int, int]
-    internal_errors: int
-    #: Its process has begun another ledger, because this one's file was removed.
-    continued: bool
-    repaired: int = 0
 
 
 class LedgerReader:
@@ -147,26 +100,33 @@ class LedgerReader:
         """
         tables = self.header.sections
         live = memoryview(self._read(layout.LIVE_WORDS * 8, layout.N_LIVE_WORDS * 8)).cast("Q").tolist()
-        state, n_tasks, n_exceptions, n_slots, slots_full, tasks_full, exceptions_full, internal, continued = live
+        state, n_tasks, n_exceptions, n_slots, slots_full, tasks_full, exceptions_full, internal, continued = live[:9]
+        n_routes, n_links, n_stacks, routes_full = live[17:21]
         n_tasks = min(n_tasks, tables[layout.TASKS].count)
         finished = self._counters(layout.FINISHED, n_tasks)
         sums = self._table(layout.SUMS, n_tasks).tolist()
         started = self._counters(layout.STARTED, n_tasks)
         scheduled = self._counters(layout.SCHEDULED, n_tasks)
         slots = self._table(layout.SLOTS, min(n_slots, tables[layout.SLOTS].count))
-        repaired = _repair(slots, finished, started, scheduled) if dead else 0
+        repaired = repair(slots, finished, started, scheduled) if dead else 0
         snapshot = Snapshot(
             header=self.header,
             state=state,
             tasks=self._tasks(n_tasks, finished, sums, started, scheduled),
-            exceptions=self._exceptions(min(n_exceptions, tables[layout.EXCEPTIONS].count)),
-            bounds_hit=(slots_full, tasks_full, exceptions_full),
+            exceptions=self._records(layout.EXCEPTIONS, n_exceptions, records.read_exception),
+            bounds_hit=(slots_full, tasks_full, exceptions_full, routes_full),
             internal_errors=internal,
             continued=bool(continued),
             repaired=repaired,
+            runtime=Runtime(*live[9:17]),
+            routes=self._routes(n_routes, n_links),
         )
         if not dead:
-            _find_oldest(slots, snapshot.tasks, now_ns)
+            find_oldest(slots, snapshot.tasks, now_ns)
+            seen_ns = snapshot.runtime.tick or now_ns
+            find_progress(slots, snapshot.tasks, seen_ns)
+            stacks = self._records(layout.STACKS, n_stacks, records.read_stack)
+            find_stuck(stacks, slots, tables[layout.SLOTS].offset // 8, snapshot.tasks, seen_ns)
         return snapshot
 
     def _tasks(
@@ -185,15 +145,29 @@ class LedgerReader:
                 started=started[number * ENDING_LANES : number * ENDING_LANES + BUCKETS],
                 finished=[lanes[o * ENDING_LANES : o * ENDING_LANES + BUCKETS] for o in range(3)],
                 dropped=lanes[3 * ENDING_LANES :],
-                run_ns=total[:3], wait_ns=total[layout.SUM_WAIT], last_success=total[layout.SUM_LAST],
+                swallowed=lanes[layout.LANE_SWALLOWED],
+                cancelled=lanes[LANE_CANCELLED : 3 * ENDING_LANES],
+                collected=lanes[layout.LANE_COLLECTED],
+                run_ns=total[:3], wait_ns=total[layout.SUM_WAIT],
+                last_ended=total[layout.SUM_LAST : layout.SUM_LAST + 3],
             )  # fmt: skip
         return found
 
-    def _exceptions(self, n: int) -> list[tuple[int, str, int]]:
-        if not n:
+    def _routes(self, n_routes: int, n_links: int) -> list[RouteSnapshot]:
+        routes = [RouteSnapshot(*record) for record in self._records(layout.ROUTES, n_routes, records.read_route)]
+        for route, task, scheduled, missed in self._records(layout.LINKS, n_links, records.read_link):
+            if route < len(routes):
+                routes[route].tasks[task] = (scheduled, missed)
+        return routes
+
+    def _records(self, number: int, n: int, read: Callable[[bytes, int], _Record | None]) -> list[_Record]:
+        """The first ``n`` records of a table; none of a table that an earlier release did not write."""
+        table = self.header.sections.get(number)
+        n = min(n, table.count) if table is not None else 0
+        if table is None or not n:
             return []
-        raw = self._read(self.header.sections[layout.EXCEPTIONS].offset, n * layout.EXCEPTION_STRIDE)
-        return [record for index in range(n) if (record := records.read_exception(raw, index)) is not None]
+        raw = self._read(table.offset, n * table.stride)
+        return [record for index in range(n) if (record := read(raw, index)) is not None]
 
     def _counters(self, number: int, n: int) -> list[int]:
         return [word >> ORDINAL_SHIFT for word in self._table(number, n)]
@@ -219,66 +193,6 @@ def lock_of(fd: int) -> Liveness:
         return Liveness.UNKNOWN
     fcntl.flock(fd, fcntl.LOCK_UN)
     return Liveness.DEAD
-
-
-def _repair(slots: memoryview, finished: list[int], started: list[int], scheduled: list[int]) -> int:
-    """Redo the one store a kill may have cut off: a ctl word's ordinal is its counter's value, at least.
-
-    Returns:
-        How many counters were behind.
-    """
-    repaired = 0
-    for ctl in slots[::8].tolist():
-        state, task = ctl & STATE_MASK, ctl >> TASK_SHIFT & TASK_MASK
-        lane, ordinal = ctl >> BUCKET_SHIFT & BUCKET_MASK, ctl >> ORDINAL_SHIFT
-        if state == layout.FREE or task >= len(scheduled) or lane >= ENDING_LANES or state > layout.IS_DROPPED:
-            continue
-        if state == layout.IS_WAITING:
-            counters, at = scheduled, task
-        elif state == layout.IS_RUNNING:
-            counters, at = started, task * ENDING_LANES + lane
-        else:
-            counters, at = finished, task * 4 * ENDING_LANES + (state - layout.IS_SUCCEEDED) * ENDING_LANES + lane
-        if ordinal > counters[at]:
-            counters[at] = ordinal
-            repaired += 1
-    return repaired
-
-
-def _find_oldest(slots: memoryview, tasks: dict[int, TaskSnapshot], now_ns: int) -> None:
-    """The oldest open run of each task and phase, and how many are over their limit."""
-    low = slots.cast("B").cast("H")[:: layout.SLOT_STRIDE // 2].tolist()
-    waiting_since, running_since = slots[1::8].tolist(), slots[2::8].tolist()
-    limits = _limits(tasks, now_ns)
-    oldest: dict[int, int] = {}
-    over: dict[int, int] = {}
-    for key, scheduled_at, started_at in zip(low, waiting_since, running_since, strict=True):
-        state = key & STATE_MASK
-        if state == layout.IS_RUNNING:
-            since = started_at
-        elif state == layout.IS_WAITING:
-            since = scheduled_at
-        else:
-            continue
-        if since < oldest.get(key, since + 1):
-            oldest[key] = since
-        if since < limits.get(key, 0):
-            over[key] = over.get(key, 0) + 1
-    for key, since in oldest.items():
-        task = tasks.get(key >> TASK_SHIFT)
-        if task is not None:
-            runs = task.running if key & STATE_MASK == layout.IS_RUNNING else task.waiting
-            runs.oldest, runs.over = since, over.get(key, 0)
-
-
-def _limits(tasks: dict[int, TaskSnapshot], now_ns: int) -> dict[int, int]:
-    """The moment before which a run of each (task, state) key must not have begun, in ns."""
-    limits = {}
-    for number, task in tasks.items():
-        deadline, start_deadline = task.declaration.deadline or 0, task.declaration.start_deadline or 0
-        limits[number << TASK_SHIFT | layout.IS_RUNNING] = now_ns - int(deadline * 1e9)
-        limits[number << TASK_SHIFT | layout.IS_WAITING] = now_ns - int(start_deadline * 1e9)
-    return limits
 
 
 def liveness_of_file(path: Path) -> Liveness:

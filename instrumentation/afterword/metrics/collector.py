@@ -1,6 +1,5 @@
 """Turns one scan of the books into prometheus_client metric families, names and labels from the contract."""
 
-import platform
 from collections.abc import Callable, Iterator
 from itertools import accumulate
 from typing import Final
@@ -12,6 +11,8 @@ from afterword import contract, words
 from afterword.books.bookkeeper import Scan, birth_key
 from afterword.books.model import TaskBooks, TaskKey
 from afterword.contract import Metric
+from afterword.metrics import services
+from afterword.metrics.families import Value, dated, family
 
 _BOUNDS: Final = (*(str(float(bound)) for bound in contract.BUCKET_BOUNDS), "+Inf")
 _WITHOUT_EXTRA: Final[tuple[tuple[Metric, Callable[[TaskBooks], float]], ...]] = (
@@ -24,9 +25,18 @@ _WITHOUT_EXTRA: Final[tuple[tuple[Metric, Callable[[TaskBooks], float]], ...]] =
     (contract.OLDEST_WAITING, lambda b: b.oldest_waiting),
     (contract.OLDEST_RUNNING, lambda b: b.oldest_running),
     (contract.LAST_SUCCESS, lambda b: b.last_success),
+    (contract.USUAL, lambda b: usual_seconds(_run_buckets(b))),
     (contract.DEADLINE, lambda b: b.deadline),
     (contract.START_DEADLINE, lambda b: b.start_deadline),
 )
+#: Of workers only: they run until their process stops.
+_OF_A_WORKER: Final[tuple[tuple[Metric, Callable[[TaskBooks], float]], ...]] = (
+    (contract.WORKERS_ENDED, lambda b: b.ended),
+    (contract.WORKERS_STALLED, lambda b: b.stalled),
+    (contract.WORKER_PROGRESS, lambda b: b.progress),
+)
+#: A habit needs this many runs, and this many of them, or this share, for a bucket to be part of it.
+_HABIT_RUNS, _HABIT_FEW, _HABIT_SHARE = 10, 3, 0.01
 
 
 class BooksCollector:
@@ -44,17 +54,28 @@ class BooksCollector:
         """Scan once, then yield every family of the contract."""
         scan = self._scan()
         yield from _tasks(scan)
-        yield from _services(scan)
-        yield from _sidecar(scan, self._version)
+        yield from services.services(scan)
+        yield from services.routes(scan)
+        yield from services.sidecar(scan, self._version)
 
 
 def _tasks(scan: Scan) -> Iterator[Family]:
     tasks = sorted(scan.totals.tasks.items())
     labelled = [(key, dict(zip(contract.TASK_LABELS, key, strict=True)), books) for key, books in tasks]
     for metric, value in _WITHOUT_EXTRA:
-        family = _family(metric)
-        family.samples.extend(Sample(metric.sample, labels, value(books)) for _, labels, books in labelled)
-        yield family
+        found = family(metric)
+        found.samples.extend(Sample(metric.sample, labels, value(books)) for _, labels, books in labelled)
+        yield found
+    for metric, value in _OF_A_WORKER:
+        found = family(metric)
+        found.samples.extend(
+            Sample(metric.sample, labels, value(books)) for key, labels, books in labelled if key.kind == words.WORKER
+        )
+        yield found
+    yield _each(contract.INTERVAL, labelled, scan, _interval)
+    yield _each(contract.STUCK, labelled, scan, _stuck)
+    yield _each(contract.CANCELLED, labelled, scan, _cancelled)
+    yield _each(contract.SWALLOWED, labelled, scan, _swallowed)
     yield _each(contract.FINISHED, labelled, scan, _finished)
     yield _each(contract.DROPPED, labelled, scan, _dropped)
     yield _each(contract.LOST, labelled, scan, _lost)
@@ -65,47 +86,77 @@ def _tasks(scan: Scan) -> Iterator[Family]:
 
 
 _Labelled = list[tuple[TaskKey, dict[str, str], TaskBooks]]
-_Value = tuple[tuple[str, ...], float, float | None]
 
 
 def _each(
-    metric: Metric, labelled: _Labelled, scan: Scan, values: Callable[[TaskKey, TaskBooks, Scan], Iterator[_Value]]
+    metric: Metric, labelled: _Labelled, scan: Scan, values: Callable[[TaskKey, TaskBooks, Scan], Iterator[Value]]
 ) -> Family:
     """One family with labels of its own: ``values`` gives label values, number, and when the series was born."""
-    family = _family(metric)
-    extra = metric.labels[len(contract.TASK_LABELS) :]
-    for key, labels, books in labelled:
-        for texts, number, born in values(key, books, scan):
-            full = {**labels, **dict(zip(extra, texts, strict=True))}
-            family.samples.append(Sample(metric.sample, full, number))
-            if born is not None:
-                family.samples.append(Sample(metric.created, full, born))
-    return family
+    return dated(
+        metric,
+        (
+            ((*key, *texts), number, born)
+            for key, _, books in labelled
+            for texts, number, born in values(key, books, scan)
+        ),
+    )
 
 
-def _finished(key: TaskKey, books: TaskBooks, scan: Scan) -> Iterator[_Value]:
+def _finished(key: TaskKey, books: TaskBooks, scan: Scan) -> Iterator[Value]:
     for outcome, buckets in books.finished.items():
         born = scan.born.get(birth_key("known", key)) if outcome == words.FAILED else None
         yield (outcome,), sum(buckets), born
 
 
-def _dropped(key: TaskKey, books: TaskBooks, scan: Scan) -> Iterator[_Value]:
+def _dropped(key: TaskKey, books: TaskBooks, scan: Scan) -> Iterator[Value]:
     for reason, n in sorted(books.dropped.items()):
         yield (reason,), n, scan.born.get(birth_key("dropped", key, reason))
 
 
-def _lost(key: TaskKey, books: TaskBooks, scan: Scan) -> Iterator[_Value]:
+def _lost(key: TaskKey, books: TaskBooks, scan: Scan) -> Iterator[Value]:
     for (reason, phase), n in sorted(books.lost.items()):
         yield (reason, phase), n, scan.born.get(birth_key("lost", key, reason, phase))
 
 
-def _errors(_: TaskKey, books: TaskBooks, __: Scan) -> Iterator[_Value]:
+def _cancelled(key: TaskKey, books: TaskBooks, scan: Scan) -> Iterator[Value]:
+    for reason, n in sorted(books.cancelled.items()):
+        yield (reason,), n, scan.born.get(birth_key("cancelled", key, reason))
+
+
+def _swallowed(key: TaskKey, books: TaskBooks, scan: Scan) -> Iterator[Value]:
+    if books.swallowed:
+        yield (), books.swallowed, scan.born.get(birth_key("swallowed", key))
+
+
+def _interval(_: TaskKey, books: TaskBooks, __: Scan) -> Iterator[Value]:
+    if books.every:
+        yield (), books.every, None
+
+
+def _stuck(_: TaskKey, books: TaskBooks, __: Scan) -> Iterator[Value]:
+    for place in books.stuck:
+        yield (place,), 1, None
+
+
+def _errors(_: TaskKey, books: TaskBooks, __: Scan) -> Iterator[Value]:
     for exception, n in sorted(books.errors.items()):
         yield (exception,), n, None
 
 
-def _info(_: TaskKey, books: TaskBooks, __: Scan) -> Iterator[_Value]:
+def _info(_: TaskKey, books: TaskBooks, __: Scan) -> Iterator[Value]:
     yield (books.importance, books.owner), 1, None
+
+
+def usual_seconds(buckets: list[int]) -> float:
+    """The bound that few runs ever exceeded, from counts by `contract.BUCKET_BOUNDS`; 0 while that is not known."""
+    runs, above = sum(buckets), 0
+    if runs < _HABIT_RUNS:
+        return 0.0
+    for bound, n in zip(reversed((*contract.BUCKET_BOUNDS, 0.0)), reversed(buckets), strict=True):
+        above += n
+        if above >= max(_HABIT_FEW, _HABIT_SHARE * runs):
+            return bound
+    return 0.0
 
 
 def _run_buckets(books: TaskBooks) -> list[int]:
@@ -118,52 +169,12 @@ def _histogram(
     buckets: Callable[[TaskBooks], list[int]],
     total: Callable[[TaskBooks], float],
 ) -> Family:
-    family = _family(metric)
+    found = family(metric)
     for _, labels, books in labelled:
         cumulative = list(accumulate(buckets(books)))
-        family.samples.extend(
+        found.samples.extend(
             Sample(metric.bucket, {**labels, "le": le}, n) for le, n in zip(_BOUNDS, cumulative, strict=True)
         )
-        family.samples.append(Sample(f"{metric.name}_count", labels, cumulative[-1]))
-        family.samples.append(Sample(f"{metric.name}_sum", labels, total(books)))
-    return family
-
-
-def _services(scan: Scan) -> Iterator[Family]:
-    services = sorted(scan.totals.services.items())
-    yield _gauge_like(contract.PROCESSES, [((name,), books.processes) for name, books in services])
-    yield _gauge_like(
-        contract.PROCESS_EXITS,
-        [((name, cause), books.exits[cause]) for name, books in services for cause in words.EXIT_CAUSES],
-    )
-    yield _gauge_like(
-        contract.OVERFLOW,
-        [((name, bound), n) for name, books in services for bound, n in sorted(books.overflow.items())],
-    )
-    yield _gauge_like(contract.INTERNAL_ERRORS, [((name,), books.internal_errors) for name, books in services])
-
-
-def _sidecar(scan: Scan, version: str) -> Iterator[Family]:
-    listing = scan.listing
-    yield _gauge_like(contract.SIDECAR_SCAN, [((), round(scan.at, 3))])
-    yield _gauge_like(contract.SIDECAR_SCAN_DURATION, [((), scan.seconds)])
-    yield _gauge_like(contract.SIDECAR_LEDGERS, [((), scan.ledgers)])
-    yield _gauge_like(contract.SIDECAR_UNREADABLE, [((reason,), n) for reason, n in sorted(listing.unreadable.items())])
-    yield _gauge_like(contract.SIDECAR_UNKNOWN, [((), listing.unknown)])
-    yield _gauge_like(
-        contract.SIDECAR_UNACCOUNTED, [((reason,), n) for reason, n in sorted(listing.unaccounted.items())]
-    )
-    yield _gauge_like(contract.SIDECAR_DIRECTORY, [((), int(listing.problem is None))])
-    yield _gauge_like(contract.SIDECAR_FOLD_ERRORS, [((), scan.fold_errors)])
-    yield _gauge_like(contract.SIDECAR_BUILD, [((version, platform.python_version()), 1)])
-
-
-def _gauge_like(metric: Metric, values: list[tuple[tuple[str, ...], float]]) -> Family:
-    family = _family(metric)
-    for texts, number in values:
-        family.samples.append(Sample(metric.sample, dict(zip(metric.labels, texts, strict=True)), number))
-    return family
-
-
-def _family(metric: Metric) -> Family:
-    return Family(metric.name, metric.help, metric.type)
+        found.samples.append(Sample(f"{metric.name}_count", labels, cumulative[-1]))
+        found.samples.append(Sample(f"{metric.name}_sum", labels, total(books)))
+    return found
