@@ -1,8 +1,9 @@
 """``instrument(app)`` and ``uninstrument(app)``: the one line, and the way back."""
 
+import contextlib
 import os
 import weakref
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from afterword import settings as settings_
 from afterword.ledger.owner import Owner, say
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     App = TypeVar("App", bound=Starlette)
 
 _instrumented: "weakref.WeakSet[Any]" = weakref.WeakSet()
+#: Applications whose own code has been here, with whatever result: `afterword run` leaves those as they are.
+DECIDED: Final["weakref.WeakSet[Any]"] = weakref.WeakSet()
 #: Mistakes in the settings that were told already: once a process, not once an application.
 _told: set[str] = set()
 
@@ -51,6 +54,7 @@ def instrument(
         "service": service, "dir": dir, "deadline": deadline, "start_deadline": start_deadline,
         "time_scale": time_scale, "slots": slots, "metrics": metrics, "disabled": disabled,
     }  # fmt: skip
+    _decide(app)
     try:
         settings = settings_.load(keywords, _tell_once)
         if not settings.disabled:
@@ -64,17 +68,23 @@ def instrument(
 
 def uninstrument(app: "Starlette") -> None:
     """Restore what `instrument` found. With the last application the hooks and the ledger are closed."""
+    _decide(app)
     if app not in _instrumented:
         return
-    from afterword.hooks import asgi, background
+    from afterword.hooks import asgi, hooks
     from afterword.hooks.process import PROCESS
 
     app.__dict__.pop(asgi.MARK, None)
     _instrumented.discard(app)
     if not _instrumented and PROCESS.owner is not None:
-        background.remove()
+        hooks.remove()
         PROCESS.end()
         _told.clear()
+
+
+def _decide(app: object) -> None:
+    with contextlib.suppress(TypeError):  # what cannot be referred to weakly is no application
+        DECIDED.add(app)
 
 
 def _tell_once(sentence: str) -> None:
@@ -90,7 +100,7 @@ def _switch_on(app: "Starlette", settings: settings_.Settings) -> None:
         raise RuntimeError("FastAPI or Starlette is not installed") from error
 
     from afterword import __version__
-    from afterword.hooks import asgi, background
+    from afterword.hooks import asgi, hooks
     from afterword.hooks.process import PROCESS
 
     if not isinstance(app, Starlette):
@@ -106,10 +116,9 @@ def _switch_on(app: "Starlette", settings: settings_.Settings) -> None:
         service = settings.service or str(getattr(app, "title", "") or "app")
         PROCESS.begin(Owner(settings, __version__, service), raising=bool(os.environ.get("AFTERWORD_RAISE")))
         try:
-            background.install()
-            asgi.install()
+            hooks.install()
         except BaseException:
-            background.remove()
+            hooks.remove()
             PROCESS.end()
             raise
     else:

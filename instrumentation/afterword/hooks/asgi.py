@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.applications import Starlette
 
-from afterword.hooks import patches
-from afterword.hooks.call import ANSWERED, CURRENT, ENDED, NOT_OURS, OPEN, Call
+from afterword.hooks import factory, lifespan, patches
+from afterword.hooks.call import CURRENT, ENDED, NOT_OURS, Call
 from afterword.hooks.process import PROCESS
+from afterword.hooks.routes import responded
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -23,54 +24,73 @@ Application = Callable[[Any, Scope, Any, Send], Awaitable[None]]
 
 #: The instance attribute that marks an instrumented application; its value answers ``/metrics`` or is None.
 MARK: Final = "_afterword_endpoint"
-_IN_CALL: Final = "afterword.call"
+IN_CALL: Final = "afterword.call"
 Endpoint = Callable[[Scope, Any, Send], Awaitable[bool]]
 
 
 def install() -> None:
     """Hook `Starlette.__call__`."""
-    patches.replace(Starlette, "__call__", _settled(Starlette.__call__))
+    patches.replace(Starlette, "__call__", settling(Starlette.__call__))
 
 
-def _settled(original: Application) -> Application:
+def settling(original: Application) -> Application:
+    """``original`` with its calls settled when they end."""
+
     @functools.wraps(original)
     async def settled(self: Starlette, scope: Scope, receive: Any, send: Send) -> None:
-        kind = scope["type"]
-        endpoint = self.__dict__.get(MARK)
-        if endpoint is not None and await endpoint(scope, receive, send):
-            return None
         if (
-            not PROCESS.active
-            or kind not in ("http", "websocket", "lifespan")
-            or (_IN_CALL in scope and _is_within(scope))
+            scope["type"] == "http"
+            and IN_CALL not in scope
+            and self.__dict__.get(MARK, self) is None
+            and PROCESS.active
         ):
-            return await original(self, scope, receive, send)
-        if MARK not in self.__dict__:
-            return await _not_ours(original, self, scope, receive, send)
-        if kind == "lifespan":
-            return await _lifespan(original, self, scope, receive, send)
-        call = scope[_IN_CALL] = Call(kind == "websocket")
+            call: Call | None = Call()
+        else:
+            call = await _unusual(original, self, scope, receive, send)
+        if call is None:
+            return
+        if not PROCESS.lifespans:
+            factory.meet()
+        scope[IN_CALL] = call
         token = CURRENT.set(call)
         try:
-            await original(self, scope, receive, _watched(send, call))
+            await original(self, scope, receive, call.watched(send))
         except BaseException as error:
+            _reset(token)
             _settle(call, error)
             raise
-        finally:
-            _reset(token)
-            call.stage = ENDED
-            for task in call.tasks:
-                if task.afterword_run:
-                    _settle(call, None)
-                    break
-        return None
+        try:  # noqa: SIM105 - as `_reset` does: a call less for each request
+            CURRENT.reset(token)
+        except ValueError:
+            pass
+        call.stage = ENDED
+        if call.tasks or call.children is not None:
+            _settle(call, None)
+        responded(scope, call)
 
     return settled
 
 
+async def _unusual(original: Application, app: Starlette, scope: Scope, receive: Any, send: Send) -> Call | None:
+    """Deal with whatever is no plain request to an instrumented application; a call that remains to be accounted."""
+    kind = scope["type"]
+    endpoint = app.__dict__.get(MARK)
+    if endpoint is not None and await endpoint(scope, receive, send):
+        return None
+    if not PROCESS.active or kind not in ("http", "websocket", "lifespan") or _is_within(scope):
+        await original(app, scope, receive, send)
+    elif MARK not in app.__dict__:
+        await _not_ours(original, app, scope, receive, send)
+    elif kind == "lifespan":
+        await lifespan.live(original, app, scope, receive, send)
+    else:
+        return Call(websocket=kind == "websocket")
+    return None
+
+
 def _is_within(scope: Scope) -> bool:
     """Whether an instrumented application handed this call on, to one that is mounted in it for instance."""
-    call = scope.get(_IN_CALL)
+    call = scope.get(IN_CALL)
     return call is not None and call.stage != ENDED
 
 
@@ -90,37 +110,9 @@ def _reset(token: "Token[Call | None]") -> None:
         pass
 
 
-def _watched(send: Send, call: Call) -> Send:
-    """Notes the response's status; hands on what `send` returns, so no coroutine is added."""
-
-    def watched(message: MutableMapping[str, Any]) -> Awaitable[None]:
-        if not call.status and message.get("type") == "http.response.start":
-            call.status = message.get("status", 0)
-            if call.stage == OPEN:
-                call.stage = ANSWERED
-        return send(message)
-
-    return watched
-
-
 def _settle(call: Call, failure: BaseException | None) -> None:
     call.stage = ENDED
     try:
-        call.settle(failure)
+        call.end(failure)
     except Exception as error:  # noqa: BLE001 - observing may never break the work
         PROCESS.note(error)
-
-
-async def _lifespan(original: Application, app: Starlette, scope: Scope, receive: Any, send: Send) -> None:
-    """The ledger is made before the first request; a completed shutdown marks the exit as clean."""
-    owner = PROCESS.owner
-    if owner is not None:
-        owner.open()
-        owner.mark(closed=False)
-
-    async def noted(message: MutableMapping[str, Any]) -> None:
-        if message["type"] == "lifespan.shutdown.complete" and owner is not None:
-            owner.mark(closed=True)
-        await send(message)
-
-    await original(app, scope, receive, noted)

@@ -16,6 +16,7 @@ from starlette.background import BackgroundTask, BackgroundTasks
 from afterword import words
 from afterword.hooks import patches
 from afterword.hooks.call import BACKGROUND_RAN, CURRENT, ENDED, NOT_OURS, Call, being_cancelled, drop_waiting
+from afterword.hooks.inside import function_inside
 from afterword.hooks.naming import identify
 from afterword.hooks.process import PROCESS
 from afterword.hooks.tracked import TrackedAsyncTask, TrackedTask, tracked_version
@@ -42,30 +43,31 @@ _known: Final[dict[Any, _Known]] = PROCESS.known
 
 
 def install() -> None:
-    """Hook the classes; `remove` restores what this found."""
+    """Hook the classes."""
     init, add = BackgroundTask.__init__, BackgroundTasks.add_task
     ours = patches.is_known(add) and patches.is_known(init)
     if ours:
-        patches.replace(BackgroundTasks, "add_task", _adding(add))
+        below = _adding(add)
+        patches.replace(BackgroundTasks, "add_task", below)
         above = FastAPIBackgroundTasks.__dict__.get("add_task")
         if above is not None and above is not add and patches.is_known(above):
-            patches.replace(FastAPIBackgroundTasks, "add_task", _adding(above))
+            patches.replace(FastAPIBackgroundTasks, "add_task", _adding(above, below))
     patches.replace(BackgroundTask, "__init__", _initialising(init, words.RESPONSE if ours else words.BACKGROUND))
     for container in {BackgroundTasks, FastAPIBackgroundTasks}:
         if "__call__" in container.__dict__:
             patches.replace(container, "__call__", _watched(container.__dict__["__call__"]))
 
 
-def remove() -> None:
-    """Undo `install`."""
-    patches.restore()
+def _adding(original: Callable[..., None], below: Callable[..., None] | None = None) -> Callable[..., None]:
+    """`add_task` with Starlette's own steps, but the look at `func` cached.
 
-
-def _adding(original: Callable[..., None]) -> Callable[..., None]:
-    """`add_task` with Starlette's own steps, but the look at `func` cached."""
+    FastAPI's calls Starlette's: ours does without as long as that is ``below``, for others may have hooked it since.
+    """
 
     @functools.wraps(original)
     def add_task(self: BackgroundTasks, func: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        if below is not None and BackgroundTasks.add_task is not below:
+            return original(self, func, *args, **kwargs)
         try:
             known = _known[func] if type(func) is FunctionType else _look_up(func, words.BACKGROUND)
         except KeyError:
@@ -125,7 +127,7 @@ def _look_up(func: Callable[..., Any], kind: str) -> _Known | None:
     if owner is None or not PROCESS.active or CURRENT.get() is NOT_OURS:
         return None
     try:
-        name, declaration = identify(func)
+        name, declaration = identify(function_inside(func) or func)
         known = _Known(owner.account(name, kind, declaration), is_async_callable(func))
         if kind == words.BACKGROUND and type(func) is FunctionType and "<locals>" not in func.__qualname__:
             if len(_known) >= _MAX_KNOWN:

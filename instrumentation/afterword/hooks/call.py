@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.background import BackgroundTasks
 
 from afterword import words
+from afterword.hooks.nursery import Nursery
 from afterword.ledger.slots import NO_RUN, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+
+    Message = MutableMapping[str, Any]
 
     from starlette.background import BackgroundTask
 
     from afterword.hooks.tracked import TrackedTask
+    from afterword.ledger.accounts import Account
 
 #: How far a call is. ANSWERED: its response began (or it is a websocket), from here on it may last for hours.
 #: After BACKGROUND_RAN a task that is added has nobody to run it. FOREIGN: it belongs to another application.
@@ -26,13 +30,56 @@ REASON: Final = {reason: number for number, reason in enumerate(words.DROP_REASO
 class Call:
     """The books of one request or connection, held only while it lasts."""
 
-    __slots__ = ("stage", "status", "tasks", "websocket")
+    #: What it spawned, and the accounts of whatever it scheduled, once that is settled.
+    children: Nursery | None = None
+    accounts: "list[Account] | None" = None
+    stage = OPEN
+    status = 0
+    websocket = False
 
-    def __init__(self, websocket: bool) -> None:
+    def __init__(self, *, websocket: bool = False) -> None:
         self.tasks: list[TrackedTask] = []
-        self.stage = ANSWERED if websocket else OPEN
-        self.status = 0
-        self.websocket = websocket
+        if websocket:
+            self.websocket, self.stage = True, ANSWERED
+
+    def watched(self, send: "Callable[[Message], Awaitable[None]]") -> "Callable[[Message], Awaitable[None]]":
+        """Note the response's status; hands on what the server's ``send`` returns, so no coroutine is added.
+
+        The call itself does not keep ``send``: whatever copies its context would keep the connection with it.
+        """
+
+        def watched_send(message: "Message") -> "Awaitable[None]":
+            if not self.status and message.get("type") == "http.response.start":
+                self.status = message.get("status", 0)
+                if self.stage == OPEN:
+                    self.stage = ANSWERED
+            return send(message)
+
+        return watched_send
+
+    def nursery(self) -> Nursery:
+        """Where what it spawns is kept."""
+        if self.children is None:
+            self.children = Nursery()
+        return self.children
+
+    def end(self, error: BaseException | None) -> None:
+        """Settle everything, and note which tasks it scheduled."""
+        accounts: dict[Any, None] = dict.fromkeys(self.accounts or ())
+        waiting = False
+        for task in self.tasks:
+            accounts[task.afterword_account] = None
+            waiting = waiting or bool(task.afterword_run)
+        if waiting:
+            self.settle(error)
+        self.tasks.clear()  # and what they were given, for whatever keeps a copy of this context
+        if self.children is not None:
+            children = [child for ref in self.children.children if (child := ref()) is not None]
+            self.children.settle()
+            accounts.update((child.afterword_account, None) for child in children)
+            accounts.pop(None, None)
+        if accounts:
+            self.accounts = list(accounts)
 
     def keep(self, task: "TrackedTask") -> None:
         """Remember a task of a call that may last: for each that comes, up to two that ran are let go."""
@@ -41,6 +88,10 @@ class Call:
             if oldest is not None and oldest.afterword_run:
                 self.tasks.append(oldest)
         self.tasks.append(task)
+        if self.accounts is None:
+            self.accounts = []
+        if not self.websocket and task.afterword_account not in self.accounts:
+            self.accounts.append(task.afterword_account)
 
     def settle(self, error: BaseException | None) -> None:
         """Book what did not start. After a failure nobody will run it; else it is dropped once it is forgotten.

@@ -2,7 +2,8 @@
 
 import functools
 from collections.abc import Callable
-from types import MethodType
+from contextvars import Context
+from types import BuiltinMethodType, MethodType
 from typing import Any
 
 from afterword.declarations import UNDECLARED, declaration_of
@@ -19,16 +20,24 @@ def identify(function: Callable[..., Any]) -> tuple[str, Declaration]:
 
 
 def unwrapped(function: Callable[..., Any]) -> Any:
-    """The function inside partials and bound methods; a callable object stays itself."""
+    """The function inside partials and bound methods; a callable object stays itself.
+
+    Of ``partial(context.run, function)``, which `asyncio.to_thread` hands over, it is what runs in the context.
+    """
     inner: Any = function
     for _ in range(32):
         if type(inner) is MethodType:
             inner = inner.__func__
         elif isinstance(inner, functools.partial):
-            inner = inner.func
+            inner = inner.args[0] if inner.args and runs_in_context(inner.func) else inner.func
         else:
             break
     return inner
+
+
+def runs_in_context(function: Any) -> bool:
+    """Whether it is ``context.run``, and runs what it gets first."""
+    return type(function) is BuiltinMethodType and type(function.__self__) is Context
 
 
 def _qualified(thing: Any) -> str:

@@ -11,7 +11,7 @@ _KNOWN_SHAPES: Final = {
     ("fastapi.background", "BackgroundTasks.add_task"): {"super", "add_task"},
 }
 _MISSING: Final = object()
-_replaced: list[tuple[type, str, Any, Any]] = []
+_replaced: list[tuple[Any, str, Any, Any]] = []
 
 
 def is_known(function: Callable[..., Any]) -> bool:
@@ -22,10 +22,20 @@ def is_known(function: Callable[..., Any]) -> bool:
     )
 
 
-def replace(owner: type, name: str, new: Any) -> None:
-    """Set ``owner.name`` and remember what its own dictionary held."""
+def replace(owner: Any, name: str, new: Any) -> None:
+    """Set ``owner.name`` (of a class or a module) and remember what its own dictionary held."""
     _replaced.append((owner, name, owner.__dict__.get(name, _MISSING), new))
     setattr(owner, name, new)
+
+
+def innermost(function: Any) -> Any:
+    """What a decorated function was before; at most so many decorators deep."""
+    for _ in range(32):
+        inner = getattr(function, "__wrapped__", None)
+        if inner is None:
+            break
+        function = inner
+    return function
 
 
 def restore() -> None:

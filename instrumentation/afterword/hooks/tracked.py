@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import copyreg
-from collections.abc import Callable
-from types import FunctionType
+import functools
+from types import CoroutineType, FunctionType
 from typing import Any, Final
 
 import starlette.background
@@ -12,8 +12,11 @@ from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 
 from afterword import words
-from afterword.hooks.call import REASON, drop_waiting, take
-from afterword.hooks.process import PROCESS
+from afterword.hooks.call import drop_waiting, take
+from afterword.hooks.ending import end, end_raised, leave, schedule, settle, start
+from afterword.hooks.running import RUNNING, Notes, book_end
+from afterword.hooks.steps import Steps
+from afterword.hooks.thread_run import ThreadRun
 from afterword.ledger.accounts import Account
 from afterword.ledger.slots import NO_RUN, Run
 
@@ -39,38 +42,38 @@ class TrackedTask(BackgroundTask):
     afterword_run: Run = NO_RUN
     #: Why it is dropped if it never starts, where the task knows better than the call it was added in.
     afterword_reason: str | None = None
+    afterword_notes: Notes | None = None
+    ended: bool = False
 
     async def __call__(self) -> None:
         """Run the task as its class would, and book how it ends."""
-        account, run = self.afterword_account, self.afterword_run
-        if run:
-            try:
-                del self.afterword_run  # as `take` does: a call less for each task
-            except AttributeError:
-                run = NO_RUN
-        if not run:
-            run = schedule(account)
+        account = self.afterword_account
+        run = take(self) or schedule(account)
         if not self.is_async:
             return await _run_in_thread(self, account, run)
-        try:
-            since = account.start(run)
-        except Exception as error:  # noqa: BLE001 - observing may never break the work
-            since = _noted(error)
+        if self.ended:  # called once more, by a wrapper that tries again for instance: that is another run
+            self.ended, self.afterword_notes = False, None
+        since = start(account, run)
+        token = RUNNING.set(self)
+        result = None
         try:
             if BackgroundTask.__call__ is _PRISTINE_CALL:
-                await self.func(*self.args, **self.kwargs)
+                coro = self.func(*self.args, **self.kwargs)
+                result = await (Steps(coro, account, run) if type(coro) is CoroutineType else coro)
             else:
-                await BackgroundTask.__call__(self)
-        except asyncio.CancelledError:
-            _end(account.cancel, run, since)
-            raise
+                result = await _as_others_do(self, account)
         except BaseException as error:
-            _end(account.fail, run, since, type(error))
+            end_raised(account, run, since, error)
             raise
-        try:
-            account.succeed(run, since)
-        except Exception as error:  # noqa: BLE001 - observing may never break the work
-            _noted(error)
+        finally:
+            self.ended = True
+            leave(token)
+            if self.afterword_notes is not None:
+                settle(self.afterword_notes)
+        if result is None and account.plain and self.afterword_notes is None:
+            end(account.succeed, run, since)
+        else:
+            end(book_end, account, run, since, self.afterword_notes, result)
         return None
 
     def afterword_loosen(self, reason: str) -> None:
@@ -126,16 +129,19 @@ class _TrackedSubclass(TrackedTask):
 
     async def __call__(self) -> None:
         account, run = self.afterword_account, take(self) or schedule(self.afterword_account)
-        since = _start(account, run)
+        self.ended, self.afterword_notes = False, None
+        since = start(account, run)
+        token = RUNNING.set(self)
         try:
-            await super(TrackedTask, self).__call__()
-        except asyncio.CancelledError:
-            _end(account.cancel, run, since)
-            raise
+            result: Any = await super(TrackedTask, self).__call__()  # type: ignore[func-returns-value]  # the user's own
         except BaseException as error:
-            _end(account.fail, run, since, type(error))
+            end_raised(account, run, since, error)
             raise
-        _end(account.succeed, run, since)
+        finally:
+            self.ended = True
+            leave(token)
+            settle(self.afterword_notes)
+        end(book_end, account, run, since, self.afterword_notes, result)
 
     def afterword_loosen(self, reason: str) -> None:
         drop_waiting([self], reason)
@@ -160,42 +166,6 @@ def tracked_version(cls: type[BackgroundTask]) -> type[TrackedTask]:
     return found
 
 
-class ThreadRun:
-    """The function of a sync task on its way through the thread pool: it starts when a thread takes it."""
-
-    __slots__ = ("account", "function", "run")
-
-    def __init__(self, function: Callable[..., Any], account: Account, run: Run) -> None:
-        self.function, self.account, self.run = function, account, [run]
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run in the thread that took it; called again, by a wrapper that retries for instance, it is another run."""
-        account = self.account
-        run = self.run.pop() if self.run else schedule(account)
-        since = _start(account, run)
-        try:
-            result = self.function(*args, **kwargs)
-        except asyncio.CancelledError:
-            _end(account.cancel, run, since)
-            raise
-        except BaseException as error:
-            _end(account.fail, run, since, type(error))
-            raise
-        _end(account.succeed, run, since)
-        return result
-
-    def drop_if_waiting(self, reason: str) -> None:
-        """Nobody took it, and nobody will."""
-        if self.run:
-            _end(self.account.drop, self.run.pop(), REASON[reason])
-
-    def __getattr__(self, name: str) -> Any:
-        """Other instrumentations name the task by its function."""
-        if name in ("__name__", "__qualname__"):
-            return getattr(self.function, name, type(self.function).__name__)
-        return getattr(self.function, name)
-
-
 async def _run_in_thread(task: TrackedTask, account: Account, run: Run) -> None:
     function = ThreadRun(task.func, account, run)
     try:
@@ -214,30 +184,19 @@ async def _run_in_thread(task: TrackedTask, account: Account, run: Run) -> None:
     function.drop_if_waiting(words.DISCARDED)
 
 
-def schedule(account: Account) -> Run:
-    """Book a run that begins without having been handed over."""
-    try:
-        return account.schedule()
-    except Exception as error:  # noqa: BLE001 - observing may never break the work
-        PROCESS.note(error)
-        return NO_RUN
+async def _as_others_do(task: TrackedTask, account: Account) -> Any:
+    """Somebody else hooked `BackgroundTask.__call__`: theirs runs the task. It hands on no result, so we look."""
+    if account.plain:
+        await BackgroundTask.__call__(task)
+        return None
+    results: list[Any] = []
 
+    @functools.wraps(task.func)
+    async def kept(*args: Any, **kwargs: Any) -> Any:
+        results.append(await task.func(*args, **kwargs))
+        return results[-1]
 
-def _noted(error: Exception) -> int:
-    PROCESS.note(error)
-    return 0
-
-
-def _start(account: Account, run: Run) -> int:
-    try:
-        return account.start(run)
-    except Exception as error:  # noqa: BLE001 - observing may never break the work
-        PROCESS.note(error)
-        return 0
-
-
-def _end(call: Callable[..., None], run: Run, *rest: Any) -> None:
-    try:
-        call(run, *rest)
-    except Exception as error:  # noqa: BLE001 - observing may never break the work
-        PROCESS.note(error)
+    stand_in = BackgroundTask.__new__(BackgroundTask)
+    stand_in.__dict__.update(task.__dict__, func=kept, is_async=True)
+    await BackgroundTask.__call__(stand_in)
+    return results[-1] if results else None
