@@ -45,6 +45,9 @@ def folder(tmp_path, monkeypatch):
     [
         ("", "the following arguments are required: COMMAND (try: afterword --help)"),
         ("sidecr", "argument COMMAND: invalid choice: 'sidecr' (choose from"),
+        ("run", "a command is needed, for instance: afterword run -- uvicorn shop:app"),
+        ("run --", "a command is needed, for instance: afterword run -- uvicorn shop:app"),
+        ("run --reload uvicorn", "unrecognized arguments: --reload"),
         ("sidecar --lisen x", "unrecognized arguments: --lisen x (try: afterword --help)"),
         ("sidecar --list 9796", "unrecognized arguments: --list 9796"),
         ("sidecar --listen", "argument --listen: expected one argument (try: afterword sidecar --help)"),
@@ -135,7 +138,8 @@ def test_a_wrong_settings_file_ends_the_command(folder, text, sentence, told):
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ((), ("sidecar", "alerts", "dashboards", "--version")),
+        ((), ("run", "sidecar", "alerts", "dashboards", "--version")),
+        (("run",), ("COMMAND ...", "AFTERWORD_*", "afterword.toml", "Example: afterword run -- uvicorn shop:app")),
         (("sidecar",), ("--dir", "AFTERWORD_DIR", "--listen", "127.0.0.1:9796", "/metrics")),
         (
             ("alerts",),
@@ -149,6 +153,39 @@ def test_help_names_every_option_its_variable_and_its_default(command, words):
     done = afterword(*command, "--help")
     assert (done.returncode, done.stderr) == (0, "")
     assert [word for word in words if word not in done.stdout] == []
+
+
+@pytest.mark.parametrize("dashes", [(), ("--",)])
+@pytest.mark.parametrize(
+    ("command", "status", "sentence"),
+    [
+        ("afterword-nothing-like-that", 127, "afterword-nothing-like-that: command not found"),
+        ("./none/at-all", 127, "./none/at-all: command not found"),
+        ("./plain", 126, "./plain: Permission denied"),
+        ("/", 126, "/: Permission denied"),
+        ("./moved", 126, "./moved: the interpreter in its first line does not exist"),
+        ("./empty", 126, "./empty: Exec format error"),
+    ],
+)
+def test_a_command_that_cannot_be_run_is_told_as_a_shell_does(folder, capsys, dashes, command, status, sentence):
+    """127 if it is not there, 126 if it cannot be executed; a script of an environment that was moved is there."""
+    for name, mode in (("plain", 0o600), ("moved", 0o700), ("empty", 0o700)):
+        (folder / name).write_text("#!/none/bin/python\n" if name == "moved" else "")
+        (folder / name).chmod(mode)
+    assert cli.main(["run", *dashes, command, "--port", "1"]) == status
+    assert capsys.readouterr() == ("", f"afterword: {sentence}\n")
+
+
+def test_a_command_that_is_empty_is_none(told):
+    """A variable of a script that is not set."""
+    assert told("run", "--", "", "shop:app").startswith("a command is needed")
+
+
+@pytest.mark.parametrize("dashes", [(), ("--",)])
+def test_run_hands_on_every_word(dashes):
+    """Dashes behind the command are the command's, also those that `afterword` has a meaning for."""
+    done = afterword("run", *dashes, "echo", "--help", "--", "-h", "--version", "run")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "--help -- -h --version run\n", "")
 
 
 def test_the_version_is_the_one_of_the_distribution():

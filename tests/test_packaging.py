@@ -58,6 +58,17 @@ def test_wheel_is_typed(names):
     assert "afterword/py.typed" in names
 
 
+def test_wheel_can_instrument_without_code(wheel, names):
+    """What `afterword run` puts on PYTHONPATH, with nothing beside it, and what `opentelemetry-instrument` asks for."""
+    assert [name for name in names if name.startswith("afterword/auto/site/")] == [
+        "afterword/auto/site/sitecustomize.py"
+    ]
+    with zipfile.ZipFile(wheel) as archive:
+        (path,) = (name for name in names if name.endswith(".dist-info/entry_points.txt"))
+        told = archive.read(path).decode()
+    assert "[opentelemetry_instrumentor]\nafterword = afterword.auto.otel:AfterwordInstrumentor\n" in told
+
+
 def test_wheel_passes_check_wheel_contents(wheel):
     """No compiled files, duplicates, empty or doubtful library entries."""
     run(sys.executable, "-m", "check_wheel_contents", "--toplevel", "afterword", str(wheel), cwd=wheel.parent)

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +13,9 @@ from afterword import settings as settings_
 
 _WRONG: Final = 2
 _INTERRUPTED: Final = 130
+#: As a shell has it: a command that cannot be executed, and one that is not there.
+_NOT_EXECUTABLE: Final = 126
+_NOT_FOUND: Final = 127
 #: What Python's regular expressions can and Prometheus' cannot; escapes and character classes are stepped over.
 _RE2_TOKEN: Final = re.compile(
     r"(?P<refused>\\[1-9ZuUN]|\(\?(?:<?[=!]|[(>#]|P=)|[*+?}]\+)|\\.|\[\^?\]?(?:\\.|[^]\\])*\]", re.DOTALL
@@ -21,7 +25,11 @@ _WEB_ADDRESS: Final = re.compile(r"https?://[^\s/?#{}\"<>]+(/[^\s?#{}\"<>]*)?", 
 
 
 class UsageError(Exception):
-    """Told on stderr in one sentence; exit status 2."""
+    """Told on stderr in one sentence; exit status 2 unless it has its own."""
+
+    def __init__(self, sentence: str, status: int = _WRONG) -> None:
+        super().__init__(sentence)
+        self.status = status
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run(options)
     except UsageError as error:
         print(f"afterword: {error}", file=sys.stderr)
-        return _WRONG
+        return error.status
     except KeyboardInterrupt:
         return _INTERRUPTED
     return 0
@@ -50,6 +58,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="afterword", description="Every task gets a final word.")
     parser.add_argument("--version", action="version", version=f"afterword {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    run = _command(commands, "run", "run a command with its FastAPI and Starlette applications instrumented")
+    run.usage, run.epilog = "%(prog)s [-h] [--] COMMAND ...", "Example: afterword run -- uvicorn shop:app --workers 2"
+    run.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND ...",
+                     help="as without afterword; settings come from AFTERWORD_* and afterword.toml")  # fmt: skip
+    run.set_defaults(run=_run)
 
     sidecar = _command(commands, "sidecar", "watch a ledger directory and serve /metrics")
     sidecar.add_argument("--dir", help="the ledger directory (AFTERWORD_DIR; default: as the application's)")
@@ -80,12 +94,35 @@ def _command(commands: Any, name: str, purpose: str) -> argparse.ArgumentParser:
     return parser
 
 
+def _run(options: argparse.Namespace) -> None:
+    command = options.command[1:] if options.command[:1] == ["--"] else options.command
+    if not any(command[:1]):
+        raise UsageError("a command is needed, for instance: afterword run -- uvicorn shop:app")
+    from afterword.auto.launch import become
+
+    try:
+        become(command)
+    except OSError as error:
+        raise _not_run(command[0], error) from error
+
+
+def _not_run(command: str, error: OSError) -> UsageError:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        return UsageError(f"{command}: {error.strerror}", _NOT_EXECUTABLE)
+    if shutil.which(command) is not None:
+        return UsageError(f"{command}: the interpreter in its first line does not exist", _NOT_EXECUTABLE)
+    return UsageError(f"{command}: command not found", _NOT_FOUND)
+
+
 def _sidecar(options: argparse.Namespace) -> None:
     settings = _settings(dir=options.dir, listen=options.listen)
     try:
         from afterword.sidecar.server import CannotServeError, serve
     except ImportError as error:
         raise _missing_extra("sidecar", error) from error
+    from afterword.auto import await_starlette
+
+    await_starlette.end()  # below `afterword run` too: it keeps the books and is not in them
     try:
         serve(settings.directory, settings.listen)
     except CannotServeError as error:
