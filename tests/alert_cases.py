@@ -1,7 +1,8 @@
-"""The promtool tests of the alerts, written down once, with every series named by the contract.
+"""The promtool tests of the alerts: what a case is, and how it is written down.
 
-``python -m tests.alert_cases`` writes them to ``alerts/tests``; a test compares both.
-All series are scraped every 15 seconds; time starts at 0, so what is older than the test was born at ``OLD``.
+``python -m tests.alert_cases`` writes the claims of ``tests/claims`` to ``alerts/tests``; a test compares both. Every
+series is named by the contract. All are scraped every 15 seconds; time starts at 0, so what is older than the test was
+born at ``OLD``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,26 +18,43 @@ from afterword.alerts.promql import UP
 DIRECTORY: Final = Path(__file__).parents[1] / "alerts" / "tests"
 ALERTS: Final = (
     "AfterwordTaskLost",
+    "AfterwordTaskFailed",
+    "AfterwordTaskSwallowedError",
+    "AfterwordTaskCancelled",
+    "AfterwordTaskDropped",
     "AfterwordTaskOverdue",
     "AfterwordTaskLate",
-    "AfterwordTaskFailed",
-    "AfterwordTaskDropped",
+    "AfterwordTaskSlow",
+    "AfterwordTaskMissedSchedule",
+    "AfterwordRouteStoppedScheduling",
+    "AfterwordRouteMissedTask",
+    "AfterwordWorkerEnded",
+    "AfterwordWorkerStalled",
+    "AfterwordEventLoopBlocked",
+    "AfterwordThreadPoolExhausted",
+    "AfterwordShutdownHangs",
     "AfterwordServiceGone",
+    "AfterwordProcessDied",
+    "AfterwordProcessCrashLoop",
     "AfterwordSidecarDown",
+    "AfterwordLedgerDegraded",
 )
 SERVICE: Final = {"job": "afterword", "service": "shop"}
 TASK: Final = {**SERVICE, "task": "shop.send_email", "kind": words.BACKGROUND}
+ROUTE: Final = {**SERVICE, "route": "/register", "method": "POST"}
+WORKER: Final = {"task": "shop.poll_mailbox", "kind": words.WORKER}
 TARGET: Final = {"job": "afterword", "instance": "host-a:9796"}
+HOST_B: Final = "host-b:9796"
 OLD: Final = "-90000x400"
 
 KILLED: Final = {"reason": words.LOST_KILLED, "phase": words.RUNNING}
-UNSTARTED: Final = {"reason": words.LOST_SHUTDOWN, "phase": words.WAITING}
 FAILED: Final = {"outcome": words.FAILED}
 SIBLING: Final = {"reason": words.SIBLING_FAILED}
 
-_LINK = "/d/afterword-overview?var-job=afterword"
-_TASK_LINK = f"{_LINK}&var-service=shop&var-task=shop.send_email"
-_NAMED = "runs of shop.send_email (background) in service shop"
+LINK: Final = "/d/afterword-overview?var-job=afterword"
+SERVICE_LINK: Final = f"{LINK}&var-service=shop"
+TASK_LINK: Final = f"{SERVICE_LINK}&var-task=shop.send_email"
+NAMED: Final = "runs of shop.send_email (background) in service shop"
 
 
 @dataclass(frozen=True)
@@ -65,93 +83,34 @@ def of(metric: contract.Metric | str, more: Mapping[str, str] | None = None, **l
         (m for m in contract.METRICS if name in {m.sample, m.created, m.bucket}),
         contract.Metric(UP, "gauge", (), ""),
     )
-    full = {**TARGET, **{k: v for k, v in TASK.items() if k in known.labels}, **(more or {}), **labels}
+    usual = {k: v for k, v in {**ROUTE, **TASK}.items() if k in known.labels}
+    full = {**TARGET, **usual, **(more or {}), **labels}
     if set(full) - {"job", "instance"} != set(known.labels):
         raise ValueError(f"{name} has the labels {known.labels}, not {sorted(full)}")
-    return name + "{" + ",".join(f'{k}="{v}"' for k, v in sorted(full.items())) + "}"
+    # To Prometheus a label without a value is no label.
+    return name + "{" + ",".join(f'{k}="{v}"' for k, v in sorted(full.items()) if v) + "}"
 
 
-def lost(count: int, labels: Mapping[str, str] = KILLED) -> Firing:
-    """AfterwordTaskLost with its number."""
-    waiting = labels["phase"] == words.WAITING
-    end = "None of their code ran." if waiting else "How far each of them got is not known."
-    return Firing(
-        {**TASK, **labels, "severity": "critical"},
-        "Background work was lost: its process ended before it did.",
-        f"{count} lost in the last 15m: {_NAMED} that were {labels['phase']} when their process ended "
-        f"(reason: {labels['reason']}). {end}",
-        _TASK_LINK,
-    )
+def counted(
+    metric: contract.Metric, labels: Mapping[str, str] | None, total: str, born: str = OLD, **more: str
+) -> dict[str, str]:
+    """A counter with its birth."""
+    return {of(metric, labels, **more): total, of(metric.created, labels, **more): born}
 
 
-def failed(count: int, exceptions: str = "") -> Firing:
-    """AfterwordTaskFailed with its number and the classes that moved."""
-    return Firing(
-        {**TASK, "severity": "warning"},
-        "Background work failed after its response had been sent.",
-        f"{count} failed in the last 15m: {_NAMED}.{exceptions}",
-        _TASK_LINK,
-    )
+def outcomes(succeeded: str, failures: str = "0x400", born: str = OLD) -> dict[str, str]:
+    """All endings of a known task, from 0."""
+    return {
+        **counted(contract.FINISHED, {"outcome": words.SUCCEEDED}, succeeded, born),
+        **counted(contract.FINISHED, FAILED, failures, born),
+        **counted(contract.FINISHED, {"outcome": words.CANCELLED}, "0x400", born),
+    }
 
 
-def dropped(count: int, reason: str = words.SIBLING_FAILED) -> Firing:
-    """AfterwordTaskDropped with its number."""
-    return Firing(
-        {**TASK, "reason": reason, "severity": "warning"},
-        "Background work was handed over and will never start.",
-        f"{count} dropped in the last 15m: {_NAMED} that were handed over and will never start (reason: {reason}).",
-        _TASK_LINK,
-    )
-
-
-def overdue(count: int, age: str, deadline: str) -> Firing:
-    """AfterwordTaskOverdue with how many and how old."""
-    return Firing(
-        {**TASK, "severity": "warning"},
-        "Background work has been running longer than its deadline.",
-        f"{count} overdue now: {_NAMED}. The oldest has been running for {age}; its deadline is {deadline}.",
-        _TASK_LINK,
-    )
-
-
-def late(count: int, age: str, deadline: str) -> Firing:
-    """AfterwordTaskLate with how many and how old."""
-    return Firing(
-        {**TASK, "severity": "warning"},
-        "Background work has been waiting too long to start.",
-        f"{count} late now: {_NAMED} that have not started. The oldest has been waiting for {age}; "
-        f"its start deadline is {deadline}.",
-        _TASK_LINK,
-    )
-
-
-def service_gone(service: str = "shop") -> Firing:
-    """AfterwordServiceGone."""
-    return Firing(
-        {"job": "afterword", "service": service, "severity": "critical"},
-        "A service that was seen before has no living process.",
-        f"{service} has 0 living processes in job afterword, for 3m or longer. "
-        "What it still owed when it ended is in the books as lost.",
-        f"{_LINK}&var-service={service}",
-    )
-
-
-def sidecar_down(instance: str | None) -> Firing:
-    """AfterwordSidecarDown, for one target or for no target at all."""
-    found = (
-        f"{instance} of job afterword has not answered for 2m or longer (up is 0). "
-        "The other alerts of afterword cannot fire for what it watches."
-    )
-    none = (
-        'Prometheus has 0 targets with job=~"afterword.*": either no sidecar is scraped, '
-        "or under another job name (see --job)."
-    )
-    return Firing(
-        {**({"job": "afterword", "instance": instance} if instance else {}), "severity": "critical"},
-        "Nothing is known about background work: the sidecar cannot be scraped.",
-        found if instance else none,
-        _LINK if instance else "/d/afterword-overview?var-job=",
-    )
+UPS: Final = {of(UP): "1x400"}
+ALIVE: Final = {**UPS, of(contract.PROCESSES): "4x400"}
+LIMITS: Final = {of(contract.DEADLINE): "300x400", of(contract.START_DEADLINE): "60x400"}
+NOTHING_OPEN: Final = {of(contract.OLDEST_RUNNING): "0x400", of(contract.OLDEST_WAITING): "0x400"}
 
 
 def silent(*moments: str) -> list[tuple[str, str, Sequence[Firing]]]:

@@ -37,7 +37,11 @@ def selectors(expr: str) -> list[tuple[str, frozenset[str]]]:
 
 
 def output_labels(expr: str) -> frozenset[str]:
-    """The labels that the outermost aggregations of ``expr`` keep."""
+    """The labels that the outermost aggregations of ``expr`` keep, and those that it makes itself."""
+    return _kept(expr) | _made(expr)
+
+
+def _kept(expr: str) -> frozenset[str]:
     kept: set[str] = set()
     stack: list[Any] = [promql_parser.parse(expr)]
     while stack:
@@ -47,6 +51,11 @@ def output_labels(expr: str) -> frozenset[str]:
         else:
             stack.extend(children(node))
     return frozenset(kept)
+
+
+def _made(expr: str) -> frozenset[str]:
+    calls = [node for node in walk(promql_parser.parse(expr)) if type(node).__name__ == "Call"]
+    return frozenset(call.args[1].val for call in calls if call.func.name == "label_replace")
 
 
 def unknown(expr: str) -> list[str]:
@@ -59,7 +68,7 @@ def unknown(expr: str) -> list[str]:
         else:
             wrong += [f"{name}{{{label}}}" for label in sorted(labels - series[name])]
     every = frozenset().union(*(series.get(name, frozenset()) for name, _ in selectors(expr)))
-    return wrong + [f"by ({label})" for label in sorted(output_labels(expr) - every)]
+    return wrong + [f"by ({label})" for label in sorted(_kept(expr) - _made(expr) - every)]
 
 
 def walk(node: Any) -> Iterator[Any]:

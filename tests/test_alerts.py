@@ -1,17 +1,21 @@
 """The generated rules: current, valid for the real promtool, and never reading what the contract does not have."""
 
+import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from afterword import contract
 from afterword.alerts import render
 from afterword.alerts.clock import Clock, duration
 from afterword.alerts.emit import emit
 from afterword.alerts.rule import Alert
-from tests.alert_cases import ALERTS, DIRECTORY, document
+from tests.alert_cases import ALERTS, DIRECTORY, counted, document, of
 from tests.alert_claims import FILES
 from tests.promql_names import known_series, output_labels, selectors, unknown
 from tests.promtool import promtool
@@ -25,6 +29,11 @@ def rules(text: str | None = None) -> list[dict[str, Any]]:
     """The alerting rules of a rules file."""
     loaded = yaml.safe_load(render() if text is None else text)
     return [rule for group in loaded["groups"] for rule in group["rules"]]
+
+
+def rule_of(alert: str, text: str | None = None) -> dict[str, Any]:
+    """One rule of a rules file."""
+    return next(rule for rule in rules(text) if rule["alert"] == alert)
 
 
 def queries(rule: dict[str, Any]) -> list[str]:
@@ -66,10 +75,27 @@ def test_no_promtool_test_is_an_orphan() -> None:
     assert {path.name for path in DIRECTORY.iterdir()} == set(FILES)
 
 
+def just(alert: str, text: str) -> str:
+    """A rules file with one of its alerts: promtool evaluates every rule at every step."""
+    return json.dumps({"groups": [{"name": "one", "interval": _interval(text), "rules": [rule_of(alert, text)]}]})
+
+
+def _interval(text: str) -> str:
+    return str(yaml.safe_load(text)["groups"][0]["interval"])
+
+
+def claimed(name: str, text: str, directory: Path) -> subprocess.CompletedProcess[str]:
+    """Run the claims of one file; those on one alert against that alert only."""
+    alert = name.removesuffix(".test.yml")
+    (directory / RULES.name).write_text(just(alert, text) if alert in ALERTS else text, encoding="utf-8")
+    (directory / "tests").mkdir()
+    return promtool("test", "rules", shutil.copy(DIRECTORY / name, directory / "tests"))
+
+
 @pytest.mark.parametrize("name", FILES)
-def test_promtool_passes_every_claim(name: str) -> None:
+def test_promtool_passes_every_claim(name: str, tmp_path: Path) -> None:
     """Silence first, then full labels and texts, evaluated by the real engine."""
-    done = promtool("test", "rules", DIRECTORY / name)
+    done = claimed(name, RULES.read_text(encoding="utf-8"), tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -77,11 +103,7 @@ def test_promtool_can_fail(tmp_path: Path) -> None:
     """With increase() in place of our form the same claims do not hold."""
     naive = re.sub(r"\((afterword_\S+) and \(time\(\) - [^<]+< 900\)\)", r"increase(\1[15m])", render())
     assert naive != render()
-    (tmp_path / "tests").mkdir()
-    (tmp_path / RULES.name).write_text(naive, encoding="utf-8")
-    test = tmp_path / "tests" / "lost.yml"
-    test.write_text(document(FILES["AfterwordTaskLost.test.yml"]), encoding="utf-8")
-    assert promtool("test", "rules", test).returncode == 1
+    assert claimed("AfterwordTaskLost.test.yml", naive, tmp_path).returncode == 1
 
 
 @pytest.mark.parametrize("alert", ALERTS)
@@ -175,20 +197,61 @@ def test_any_time_scale_is_valid(scale: float, tmp_path: Path) -> None:
 
 def test_the_scale_divides_every_duration() -> None:
     """At 30, fifteen minutes are thirty seconds: in the window, the literal, the hold and the text."""
-    lost, gone = rules(render(time_scale=30))[0], rules(render(time_scale=30))[5]
+    text = render(time_scale=30)
+    lost, gone = rule_of("AfterwordTaskLost", text), rule_of("AfterwordServiceGone", text)
+    route = rule_of("AfterwordRouteStoppedScheduling", text)["expr"]
     assert "[2m] offset 30s" in lost["expr"]
     assert "< 30)" in lost["expr"]
     assert "15m" not in str(lost)
     assert (lost["keep_firing_for"], gone["for"]) == ("30s", "6s")
     assert "in the last 30s" in lost["annotations"]["description"]
+    assert all(f"offset {window}" in route for window in ("6s", "1m", "48m"))
+    assert not re.search(r"offset (3m|30m|24h)\b", route)
 
 
 @pytest.mark.parametrize(("scale", "lasted"), [(1, "2m"), (10, "12s"), (30, "10s"), (1000, "10s")])
 def test_a_rehearsal_leaves_prometheus_the_time_to_discover_its_targets(scale: float, lasted: str) -> None:
     """Without a floor AfterwordSidecarDown would fire at every start of a fast Prometheus."""
-    down = rules(render(time_scale=scale))[6]
+    down = rule_of("AfterwordSidecarDown", render(time_scale=scale))
     assert down["for"] == lasted
     assert f"for {lasted} or longer" in down["annotations"]["description"]
+
+
+@pytest.mark.parametrize(("scale", "limit"), [(1, "10"), (5, "2"), (30, "1.5"), (1000, "1.5")])
+def test_a_rehearsal_does_not_take_a_busy_machine_for_a_blocked_loop(scale: float, limit: str) -> None:
+    """A third of a second is no blocked loop, whatever the clock."""
+    assert rule_of("AfterwordEventLoopBlocked", render(time_scale=scale))["expr"].endswith(f" > {limit}")
+
+
+def test_a_route_is_compared_with_its_last_day_only(tmp_path: Path) -> None:
+    """What stopped on purpose long ago is the new habit: on a clock where a day has 24 minutes."""
+    rules_file = just("AfterwordRouteStoppedScheduling", render(time_scale=60))
+    (tmp_path / "fast.rules.yml").write_text(rules_file, encoding="utf-8")
+    stopped = {
+        of(contract.ROUTE_RESPONSES, scheduled="true"): "9000x1800",
+        of(contract.ROUTE_RESPONSES, scheduled="false"): "0+1x1800",
+        **counted(contract.ROUTE_SCHEDULED, None, "9000x1800", "-90000x1800"),
+    }
+    moments = {"1m": True, "10m": True, "28m": False}
+    alert = {"alertname": "AfterwordRouteStoppedScheduling", "alertstate": "firing"}
+    name = "ALERTS{" + ",".join(f'{label}="{value}"' for label, value in alert.items()) + "}"
+    test = {
+        "interval": "1s",
+        "input_series": [{"series": series, "values": values} for series, values in stopped.items()],
+        "promql_expr_test": [
+            {
+                "expr": f"count({name})",
+                "eval_time": moment,
+                "exp_samples": [{"labels": "{}", "value": 1}] if firing else [],
+            }
+            for moment, firing in moments.items()
+        ],
+    }
+    body = {"rule_files": ["fast.rules.yml"], "evaluation_interval": "1s", "tests": [test]}
+    path = tmp_path / "day.test.yml"
+    path.write_text(yaml.safe_dump(body, width=1000), encoding="utf-8")
+    done = promtool("test", "rules", path)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("scale", [0, -1, float("inf"), float("nan")])

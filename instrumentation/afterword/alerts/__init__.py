@@ -3,7 +3,8 @@
 from afterword.alerts.clock import Clock
 from afterword.alerts.emit import emit
 from afterword.alerts.links import RUNBOOKS
-from afterword.alerts.rules import Site, groups
+from afterword.alerts.rules import groups
+from afterword.alerts.site import Site
 
 __all__ = ["render"]
 

@@ -20,9 +20,9 @@ class Clock:
         """``seconds`` on this clock as a Prometheus duration, to the millisecond and never below ``floor``."""
         return duration(max(seconds / self.scale, floor))
 
-    def seconds(self, seconds: float) -> str:
-        """``seconds`` on this clock as a number for an expression, to the millisecond and never 0."""
-        return f"{max(round(seconds / self.scale, 3), 0.001):.3f}".rstrip("0").rstrip(".")
+    def seconds(self, seconds: float, *, floor: float = 0.001) -> str:
+        """``seconds`` on this clock as a number for an expression, to the millisecond and never below ``floor``."""
+        return f"{max(round(seconds / self.scale, 3), floor):.3f}".rstrip("0").rstrip(".")
 
 
 def duration(seconds: float) -> str:

@@ -3,12 +3,17 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from afterword.contract import TASK_LABELS, Metric
+from afterword import words
+from afterword.contract import ROUTE_LABELS, TASK_LABELS, Metric
 
 #: Set by Prometheus itself on every target; part of no contract of ours.
 UP = "up"
 #: What alerts and tables are aggregated to: it survives restarts and replaced instances.
 TASK_KEY = ("job", *TASK_LABELS)
+SERVICE_KEY = ("job", "service")
+ROUTE_KEY = ("job", *ROUTE_LABELS)
+#: A worker runs as long as its process: being old, or gone with it, is what it is for.
+NO_WORKER = {"kind": words.WORKER}
 
 
 def quote(text: str) -> str:
@@ -16,10 +21,16 @@ def quote(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
-def select(name: str, equal: Mapping[str, str] | None = None, match: Mapping[str, str] | None = None) -> str:
-    """A selector: ``equal`` labels have the value, ``match`` labels match the regular expression."""
+def select(
+    name: str,
+    equal: Mapping[str, str] | None = None,
+    match: Mapping[str, str] | None = None,
+    differ: Mapping[str, str] | None = None,
+) -> str:
+    """A selector: ``equal`` labels have the value, ``match`` labels match the expression, ``differ`` have another."""
     matchers = [f"{label}={quote(value)}" for label, value in (equal or {}).items()]
     matchers += [f"{label}=~{quote(value)}" for label, value in (match or {}).items()]
+    matchers += [f"{label}!={quote(value)}" for label, value in (differ or {}).items()]
     return f"{name}{{{','.join(matchers)}}}" if matchers else name
 
 
@@ -33,18 +44,21 @@ class Counter:
     """One counter of the contract with its birth, under the same matchers."""
 
     metric: Metric
-    equal: Mapping[str, str]
+    equal: Mapping[str, str] = field(default_factory=dict)
     match: Mapping[str, str] = field(default_factory=dict)
+    differ: Mapping[str, str] = field(default_factory=dict)
+    #: The counter that is born in the same moment, under the same labels, and carries the birth of both.
+    twin: Metric | None = None
 
     @property
     def total(self) -> str:
         """The selector of the total."""
-        return select(self.metric.sample, self.equal, self.match)
+        return select(self.metric.sample, self.equal, self.match, self.differ)
 
     @property
     def created(self) -> str:
         """The selector of the time since which the total counts."""
-        return select(self.metric.created, self.equal, self.match)
+        return select((self.twin or self.metric).created, self.equal, self.match, self.differ)
 
 
 def events(counter: Counter, *, window: str, seconds: str, lookback: str, ended: bool = False) -> str:
@@ -73,3 +87,8 @@ def events(counter: Counter, *, window: str, seconds: str, lookback: str, ended:
 def age(oldest: str) -> str:
     """Seconds since a timestamp metric; nothing where it says 0, which means none."""
     return f"timestamp({oldest}) - ({oldest} > 0)"
+
+
+def indent(text: str, by: int = 2) -> str:
+    """``text`` with each line further to the right."""
+    return "\n".join(" " * by + line for line in text.splitlines())
