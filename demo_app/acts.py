@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from afterword import contract
+from demo_app.configs import TIME_SCALE
 from demo_app.customers import Visits
-from demo_app.outside import HOOKS, MAIL
+from demo_app.outside import HOOKS, MAIL, NEWSLETTER, PRICES, REVIEWS, STATISTICS
 from demo_app.processes import wait_until
 from demo_app.scenario import CANCELLED, CUT, FAILED, Happened
 from demo_app.stack import WORKERS, Stack
@@ -15,6 +17,10 @@ from demo_app.stack import WORKERS, Stack
 _BUSY_SECONDS: Final = 12.0
 #: Requests while there is no sidecar.
 _UNWATCHED: Final = 25
+#: Subscribers once the newsletter is on again.
+_SUBSCRIBERS: Final = 4
+#: Seconds of the shorter window in which a route is compared with its past, and a little more.
+_A_WINDOW: Final = 180 / TIME_SCALE + 1
 
 
 def busy(stack: Stack) -> Happened:
@@ -77,6 +83,62 @@ def never_taken(stack: Stack) -> Happened:
     happened.ended("notify_warehouse", 4, "dropped response_replaced")
     happened.ended("send_confirmation_email", 4)
     return happened
+
+
+def unheard(stack: Stack) -> Happened:
+    """Two partners answer 503: one task logs that and ends well, the other one nobody waits for."""
+    stack.world.switch(REVIEWS, "refuse")
+    stack.world.switch(STATISTICS, "refuse")
+    happened = Happened(Visits())
+    stack.shop.visit("/delivered", times=3, visits=happened.visits)
+    stack.shop.visit("/view", times=4, visits=happened.visits)
+    happened.ended("ask_for_review", 3)
+    happened.booked["ask_for_review"]["swallowed"] = 3
+    happened.ended("track_visit", 4, FAILED)
+    return happened
+
+
+def route_stops(stack: Stack) -> Happened:
+    """Somebody switches the newsletter off: the route goes on answering 200, and nothing is handed over any more."""
+    happened = Happened(Visits())
+    stack.shop.visit("/subscribe", times=16, visits=happened.visits)
+    before = happened.visits.routes["/subscribe"]
+    wait_until(lambda: _succeeded(stack, "add_subscriber"), 10, "subscribers are added")
+    time.sleep(_A_WINDOW)  # what the route did before is its past only once it lies before the window
+    stack.world.switch(NEWSLETTER, "refuse")
+    happened.at = time.time()
+    stack.shop.visit("/subscribe", times=24, visits=happened.visits)
+    happened.ended("add_subscriber", before + _SUBSCRIBERS)
+    return happened
+
+
+def route_hands_over_again(stack: Stack) -> None:
+    """The flag is on again."""
+    stack.shop.visit("/subscribe", times=_SUBSCRIBERS)
+
+
+def loop_blocked(stack: Stack) -> Happened:
+    """A coroutine computes for four seconds: its worker answers nobody meanwhile."""
+    happened = Happened(Visits())
+    happened.visits.note("/report", stack.shop.post("/report", pages=40))
+    happened.all_ended(happened.visits.routes)
+    return happened
+
+
+def worker_stalls_and_ends(stack: Stack) -> Happened:
+    """The partner with the prices takes the question and does not answer; then it answers 503."""
+    happened = Happened(Visits())
+    stack.world.switch(PRICES, "hang")
+    wait_until(lambda: _fires(stack, "AfterwordWorkerStalled"), 20, "AfterwordWorkerStalled fires")
+    stack.world.switch(PRICES, "refuse")
+    return happened
+
+
+def new_workers(stack: Stack) -> None:
+    """The workers that ended come back with a restart."""
+    stack.app.signal(signal.SIGHUP)
+    wait_until(lambda: not stack.prometheus.query(f"{contract.WORKERS_ENDED.sample} > 0"), 30, "all workers work")
+    stack.wait_for_processes(WORKERS)
 
 
 def worker_killed(stack: Stack) -> Happened:
@@ -158,6 +220,15 @@ def _put_under_way(stack: Stack, visits: Visits, routes: tuple[str, ...], someon
 def _lost(reason: str, behind: str) -> dict[str, str]:
     running = dict.fromkeys(("send_welcome_email", "send_confirmation_email"), f"lost {reason} running")
     return running | dict.fromkeys(("update_inventory", "notify_warehouse"), behind)
+
+
+def _succeeded(stack: Stack, task: str) -> bool:
+    page = stack.books().of(task)
+    return page["scheduled"] > 0 and page["succeeded"] == page["scheduled"]
+
+
+def _fires(stack: Stack, alert: str) -> bool:
+    return any(firing["labels"]["alertname"] == alert for firing in stack.prometheus.firing())
 
 
 def _busiest(visits: Visits) -> int:

@@ -21,6 +21,10 @@ TASKS: Final = {
     "/webhook": ("push_webhook",),
     "/refund": ("push_webhook",),
     "/express": ("notify_warehouse", "send_confirmation_email"),
+    "/delivered": ("ask_for_review",),
+    "/view": ("track_visit",),
+    "/subscribe": ("add_subscriber",),
+    "/report": ("build_report",),
 }
 _QUESTIONS: Final[dict[str, dict[str, str | int]]] = {
     "/register": {"email": "someone@example.com"},
@@ -29,8 +33,12 @@ _QUESTIONS: Final[dict[str, dict[str, str | int]]] = {
     "/webhook": {"what": "price"},
     "/refund": {"amount": 250},
     "/express": {"order_id": "18"},
+    "/delivered": {"order_id": "17"},
+    "/view": {"page": "start"},
+    "/subscribe": {"email": "someone@example.com"},
+    "/report": {"pages": 1},
 }
-_USUAL_MIX: Final = ("/register", "/register", "/order", "/login", "/webhook")
+_USUAL_MIX: Final = ("/register", "/register", "/order", "/login", "/webhook", "/delivered", "/view", "/subscribe")
 _AT_ONCE: Final = 8
 
 

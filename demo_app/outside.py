@@ -19,8 +19,9 @@ from pydantic import BaseModel
 
 Mode = Literal["ok", "refuse", "hang", "slow"]
 MAIL, HOOKS, WAREHOUSE = "mail", "hooks", "warehouse"
+REVIEWS, STATISTICS, NEWSLETTER, REPORTS, PRICES = "reviews", "statistics", "newsletter", "reports", "prices"
 #: Seconds a healthy system takes: long enough that a busy shop always has work in flight.
-USUAL: Final = {MAIL: 0.25, HOOKS: 0.05, WAREHOUSE: 0.05}
+USUAL: Final = {MAIL: 0.25} | dict.fromkeys((HOOKS, WAREHOUSE, REVIEWS, STATISTICS, NEWSLETTER, REPORTS, PRICES), 0.05)
 
 
 class Desk:
@@ -109,6 +110,10 @@ def partners(desks: dict[str, Desk], smtp_host: str, smtp_port: int) -> FastAPI:
     async def switch(system: str, wanted: Switch) -> dict[str, Any]:
         _known(desks, system).switch(wanted.mode, wanted.seconds)
         return desks[system].report()
+
+    @app.get("/flags/{system}")
+    async def flag(system: str) -> dict[str, bool]:
+        return {"on": _known(desks, system).mode != "refuse"}
 
     @app.post("/{system}")
     async def receive(system: str, request: Request) -> dict[str, str]:

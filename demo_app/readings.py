@@ -23,6 +23,7 @@ _PLAIN: Final = {
     contract.STARTED.sample: "started",
     contract.WAITING_RUNS.sample: "waiting",
     contract.RUNNING_RUNS.sample: "running",
+    contract.SWALLOWED.sample: "swallowed",
 }
 _BY_LABEL: Final = {
     contract.FINISHED.sample: ("", "outcome"),
@@ -114,6 +115,8 @@ def read_books(metrics_url: str, service: str) -> Books:
             continue
         if sample.name == contract.PROCESSES.sample:
             processes = int(sample.value)
+        if labels.get("kind") == words.WORKER:  # it runs as long as its process, and owes nothing to a response
+            continue
         entry = _entry(sample.name, labels)
         if entry is not None:
             page = pages.setdefault((short(labels["task"]), labels["kind"]), Counter())
@@ -245,6 +248,10 @@ class World:
             send_confirmation_email=mail.get("confirmation", 0),
             push_webhook=report["hooks"]["delivered"].get("hooks", 0),
             notify_warehouse=report["warehouse"]["delivered"].get("warehouse", 0),
+            ask_for_review=report["reviews"]["delivered"].get("reviews", 0),
+            track_visit=report["statistics"]["delivered"].get("statistics", 0),
+            add_subscriber=report["newsletter"]["delivered"].get("newsletter", 0),
+            build_report=report["reports"]["delivered"].get("reports", 0),
         )
         with closing(sqlite3.connect(f"file:{self._database}?mode=ro", uri=True)) as database:
             done["update_inventory"] = int(database.execute("SELECT sum(sold) FROM articles").fetchone()[0])

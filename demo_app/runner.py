@@ -56,8 +56,9 @@ class Total:
         found = []
         if not balanced(self.page):
             found.append(f"{self.task}: the books are not balanced")
-        if self.page["succeeded"] != self.received:
-            found.append(f"{self.task}: {self.page['succeeded']} succeeded, {self.received} arrived")
+        done = self.page["succeeded"] - self.page["swallowed"]
+        if done != self.received:
+            found.append(f"{self.task}: {done} succeeded, {self.received} arrived")
         if self.page["scheduled"] != self.received + self.not_done:
             found.append(f"{self.task}: {self.page['scheduled']} handed over, {self.not_done} not done")
         return found
@@ -65,7 +66,8 @@ class Total:
     @property
     def not_done(self) -> int:
         """Handed over and accounted for as not done."""
-        return self.page["failed"] + self.page["cancelled"] + share(self.page, "dropped") + share(self.page, "lost")
+        ended = self.page["failed"] + self.page["cancelled"] + self.page["swallowed"]
+        return ended + share(self.page, "dropped") + share(self.page, "lost")
 
 
 def run(stack: Stack, scenario: Scenario, say: Callable[[str], None]) -> Verdict:

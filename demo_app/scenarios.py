@@ -47,7 +47,7 @@ SCENARIOS: Final = (
         "The mail server is slow, the thread pool is full",
         "4 s for each message, 240 at once",
         acts.mail_slow,
-        (Expected("AfterwordTaskLate", "send_welcome_email"),),
+        (Expected("AfterwordTaskLate", "send_welcome_email"), Expected("AfterwordThreadPoolExhausted")),
     ),
     Scenario(
         "dropped",
@@ -60,11 +60,50 @@ SCENARIOS: Final = (
         ),
     ),
     Scenario(
+        "unheard",
+        "Errors that nobody hears",
+        "a task logs its exception and ends well; another was spawned with create_task and nobody waits for it",
+        acts.unheard,
+        (
+            Expected("AfterwordTaskSwallowedError", "ask_for_review"),
+            Expected("AfterwordTaskFailed", "track_visit"),
+        ),
+    ),
+    Scenario(
+        "stops",
+        "A route stops handing over",
+        "a feature flag is off: 200 for everybody, and no task",
+        acts.route_stops,
+        (Expected("AfterwordRouteStoppedScheduling", "add_subscriber"),),
+        mend=acts.route_hands_over_again,
+    ),
+    Scenario(
+        "blocked",
+        "The event loop is blocked",
+        "a coroutine computes for four seconds",
+        acts.loop_blocked,
+        (Expected("AfterwordEventLoopBlocked", "build_report"),),
+    ),
+    Scenario(
+        "worker",
+        "A worker of the lifespan stalls, then ends",
+        "the partner it polls hangs, then answers 503",
+        acts.worker_stalls_and_ends,
+        (
+            Expected("AfterwordWorkerStalled", "refresh_prices"),
+            Expected("AfterwordWorkerEnded", "refresh_prices"),
+        ),
+        mend=acts.new_workers,
+    ),
+    Scenario(
         "killed",
         "One of two workers is killed",
         "SIGKILL in the middle of its tasks",
         acts.worker_killed,
-        tuple(Expected("AfterwordTaskLost", task, "killed") for task in ("send_welcome_email", *TASKS["/order"])),
+        (
+            *(Expected("AfterwordTaskLost", task, "killed") for task in ("send_welcome_email", *TASKS["/order"])),
+            Expected("AfterwordProcessDied"),
+        ),
         BEHIND_A_HANGING_MAIL,
     ),
     Scenario(
@@ -78,13 +117,18 @@ SCENARIOS: Final = (
             Expected("AfterwordTaskDropped", "update_inventory", "shutdown"),
             Expected("AfterwordTaskDropped", "notify_warehouse", "shutdown"),
         ),
-        (Expected("AfterwordTaskLost", "push_webhook", "shutdown"), *BEHIND_A_HANGING_MAIL),
+        (
+            Expected("AfterwordTaskLost", "push_webhook", "shutdown"),
+            Expected("AfterwordTaskCancelled", "push_webhook", "shutdown"),
+            *BEHIND_A_HANGING_MAIL,
+        ),
     ),
     Scenario(
         "gone",
         "Everything is killed and nobody restarts it",
         "SIGKILL for the supervisor and its workers",
         acts.everything_gone,
-        (Expected("AfterwordServiceGone"),),
+        (Expected("AfterwordServiceGone"), Expected("AfterwordProcessDied")),
+        (Expected("AfterwordProcessCrashLoop"),),
     ),
 )

@@ -2,8 +2,12 @@
 
 # ruff: noqa: D101, D103 - the names say it, as they do in the applications this one stands for
 
+import asyncio
+import contextlib
+import logging
 import os
 import smtplib
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -25,6 +29,9 @@ SMTP_PORT = int(os.environ.get("SHOP_SMTP_PORT", "2525"))
 PARTNERS = os.environ.get("SHOP_PARTNERS", "http://127.0.0.1:2580")
 DATABASE = os.environ.get("SHOP_DATABASE", "sqlite:///shop.sqlite")
 LARGEST_REFUND = 100
+
+logger = logging.getLogger("shop")
+partners = httpx.AsyncClient(base_url=PARTNERS, timeout=60)
 
 # ---------------------------------------------------------------- database
 
@@ -80,8 +87,7 @@ def send_mail(address: str, subject: str) -> None:
 
 
 async def post_to_partner(path: str, data: dict[str, Any]) -> None:
-    async with httpx.AsyncClient(timeout=60) as client:
-        (await client.post(f"{PARTNERS}/{path}", json=data)).raise_for_status()
+    (await partners.post(path, json=data)).raise_for_status()
 
 
 @instrumented("send_welcome_email")
@@ -116,12 +122,57 @@ def update_last_login(user_id: int) -> None:
         db.execute(update(User).where(User.id == user_id).values(logins=User.logins + 1, last_login=datetime.now(UTC)))
 
 
+@instrumented("ask_for_review")
+async def ask_for_review(order_id: str) -> None:
+    try:
+        await post_to_partner("reviews", {"order": order_id})
+    except httpx.HTTPError:
+        logger.exception("No review was asked for")
+
+
+@instrumented("track_visit")
+async def track_visit(page: str) -> None:
+    await post_to_partner("statistics", {"page": page})
+
+
+@instrumented("add_subscriber")
+async def add_subscriber(email: str) -> None:
+    await post_to_partner("newsletter", {"email": email})
+
+
+@instrumented("build_report")
+async def build_report(pages: int) -> None:
+    for _ in range(pages):
+        typeset_one_page()  # in the event loop, where it holds up everybody else
+    await post_to_partner("reports", {"pages": pages})
+
+
+def typeset_one_page() -> None:
+    done = time.monotonic() + 0.1
+    while time.monotonic() < done:
+        sum(range(1000))
+
+
+# ---------------------------------------------------------------- a worker
+
+
+async def refresh_prices() -> None:
+    while True:
+        await post_to_partner("prices", {})
+        await asyncio.sleep(0.5)
+
+
 # ---------------------------------------------------------------- endpoints
 
 
 @asynccontextmanager
 async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    worker = asyncio.create_task(refresh_prices())
     yield
+    worker.cancel()
+    with contextlib.suppress(asyncio.CancelledError, httpx.HTTPError):
+        await worker
+    await partners.aclose()
     engine.dispose()
 
 
@@ -171,6 +222,36 @@ async def express(order_id: str, tasks: BackgroundTasks) -> Response:
     tasks.add_task(notify_warehouse, order_id)  # replaced by the response's own background below
     confirm = BackgroundTask(send_confirmation_email, order_id)
     return JSONResponse({"order_id": order_id, "served_by": os.getpid()}, background=confirm)
+
+
+@app.post("/delivered")
+async def delivered(order_id: str, tasks: BackgroundTasks) -> dict[str, Any]:
+    tasks.add_task(ask_for_review, order_id)
+    return {"order_id": order_id, "served_by": os.getpid()}
+
+
+visits: set[asyncio.Task[None]] = set()
+
+
+@app.post("/view")
+async def view(page: str) -> dict[str, Any]:
+    task = asyncio.create_task(track_visit(page))
+    visits.add(task)
+    task.add_done_callback(visits.discard)
+    return {"page": page, "served_by": os.getpid()}
+
+
+@app.post("/subscribe")
+async def subscribe(email: str, tasks: BackgroundTasks) -> dict[str, Any]:
+    if (await partners.get("flags/newsletter")).json()["on"]:
+        tasks.add_task(add_subscriber, email)
+    return {"message": "Subscribed", "served_by": os.getpid()}
+
+
+@app.post("/report")
+async def report(pages: int, tasks: BackgroundTasks) -> dict[str, Any]:
+    tasks.add_task(build_report, pages)
+    return {"message": "Being typeset", "served_by": os.getpid()}
 
 
 @app.get("/health")
