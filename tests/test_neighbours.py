@@ -21,6 +21,7 @@ from starlette.background import BackgroundTasks as StarletteTasks
 
 import afterword
 from tests.helpers.asgi import call
+from tests.neighbours.played import Theatre, differences
 
 pytestmark = pytest.mark.framework
 CLASSES = (BackgroundTask, StarletteTasks, fastapi.background.BackgroundTasks, Starlette, FastAPI)
@@ -311,3 +312,37 @@ def test_a_neighbour_that_calls_twice_or_never_leaves_the_books_balanced(instrum
     asyncio.run(call(app))
     assert books.of("boom").get("discarded") == (1 if task is boom else None)
     assert books.balance() == (0, 0)
+
+
+@pytest.fixture(scope="module")
+def theatre(tmp_path_factory):
+    """Plays tests.neighbours with this interpreter."""
+    made = Theatre(sys.executable, tmp_path_factory.mktemp("plays"))
+    yield made
+    made.end()
+
+
+PLAYS = [
+    (),
+    ("--factory",),
+    ("--neighbour", "opentelemetry-fastapi", "--loaded", "early"),
+    ("--neighbour", "opentelemetry-fastapi", "--loaded", "late"),
+]
+
+
+@pytest.mark.parametrize("options", PLAYS, ids=" ".join)
+def test_a_program_sees_the_same_with_and_without_us(theatre, directory, books, options):
+    """Every way to hand over work: order, results, exceptions, names, contexts, what a task factory is given."""
+    bare, watched = theatre.start(*options), theatre.start(*options, "--afterword", "present", directory=directory)
+    assert differences(theatre.seen(bare), theatre.seen(watched)) == []
+    assert theatre.seen(watched)["afterword"]
+    assert books.of("on_loop")["started"] > 0
+    assert books.balance() == (0, 0)
+
+
+def test_a_program_sees_the_same_once_we_are_gone(theatre, directory):
+    """Uninstrumented, we leave nothing that could be noticed, also where another library came after us."""
+    options = ("--neighbour", "opentelemetry-fastapi", "--loaded", "late")
+    bare, gone = theatre.start(*options), theatre.start(*options, "--afterword", "gone", directory=directory)
+    assert differences(theatre.seen(bare), theatre.seen(gone)) == []
+    assert theatre.seen(gone)["afterword"]
