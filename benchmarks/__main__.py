@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from benchmarks.figure import Figure
 
 #: In the order of the design's table; each is a module with ``measure(quick)``.
-FIGURES = ("lifecycle", "request", "add_task", "scrape", "open_runs", "memory", "sidecar")
+FIGURES = ("lifecycle", "request", "add_task", "spawned", "scrape", "open_runs", "memory", "sidecar")
 _PACKAGES = ("fastapi", "starlette", "uvicorn", "uvloop", "httptools", "prometheus_client")
 _HEAD = ("figure", "measured", "target", "gate", "verdict", "detail")
 

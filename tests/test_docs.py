@@ -37,6 +37,16 @@ def test_reference_pages_are_what_the_code_says(name):
     assert (ROOT / "docs" / name).read_text(encoding="utf-8") == generator().PAGES[name]()
 
 
+def test_the_table_of_the_alerts_is_what_the_rules_say():
+    """Every alert of the rules file, with its severity and its times; a page without the markers is refused."""
+    page = (ROOT / "alerts" / "README.md").read_text(encoding="utf-8")
+    assert page == generator().with_alerts(page)
+    rules = (ROOT / "alerts" / "afterword.rules.yml").read_text(encoding="utf-8")
+    assert re.findall(r"(?m)^\| \[(\w+)\]", page) == re.findall(r'alert: "(\w+)"', rules)
+    with pytest.raises(ValueError, match="unpack"):
+        generator().with_alerts(page.replace("<!-- /alerts -->", ""))
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page):
     """Every relative link is a file or folder of the repository."""
@@ -75,20 +85,31 @@ def test_everything_a_task_can_declare_is_documented():
     assert re.findall(r"(?m)^\| `(\w+)` \|", section) == keywords
 
 
-def test_a_reason_that_is_never_booked_is_not_documented():
-    """Its word keeps its place in the ledger; nobody can look it up in vain."""
-    page = "".join(page.read_text(encoding="utf-8") for page in PAGES)
-    assert words.NEVER_AWAITED not in page
-    assert words.DISCARDED in page
+def test_every_word_of_a_label_is_documented():
+    """Who reads a reason in an alert finds it, in the reference and in the runbook of that alert."""
+    reference = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    for reasons, alert in (
+        (words.DROP_REASONS, "AfterwordTaskDropped"),
+        (words.LOST_REASONS, "AfterwordTaskLost"),
+        (words.CANCEL_REASONS, "AfterwordTaskCancelled"),
+    ):
+        runbook = (ROOT / "alerts" / "runbooks" / f"{alert}.md").read_text(encoding="utf-8")
+        assert [reason for reason in reasons if f"`{reason}`" not in reference or f"`{reason}`" not in runbook] == []
 
 
 def test_the_format_page_knows_the_format():
-    """The drawing's sizes are those of the code."""
+    """The drawing's sizes are those of the code, and its tables of sections and of live words are complete."""
     page = (ROOT / "docs" / "ledger-format.md").read_text(encoding="utf-8")
-    _, size = layout.sections()
+    sections, size = layout.sections()
     assert f"# The ledger: format {layout.FORMAT}\n" in page
     assert f"size with 4,096 slots: {size // 1024} KiB" in page
     assert f"{layout.TASK_STRIDE} B  w0" in page
+    drawn = re.findall(r"(?m)^ {10}│ (\d+) ([A-Z]+) +(\d+) x (\d+) B ", page)
+    assert [(int(number), getattr(layout, name)) for number, name, *_ in drawn] == [(n, n) for n in sections]
+    assert [tuple(map(int, numbers)) for _, _, *numbers in drawn] == [(s.count, s.stride) for s in sections.values()]
+    live = [(name[2:].lower(), word - layout.LIVE_WORDS) for name, word in vars(layout).items() if name[:2] == "W_"]
+    assert re.findall(r"(?m)^\| (\d+) \| `(\w+)` \|", page) == [(str(number), name) for name, number in live]
+    assert len(live) == layout.N_LIVE_WORDS
 
 
 def test_the_readme_is_short():
