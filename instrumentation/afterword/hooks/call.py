@@ -74,10 +74,9 @@ class Call:
             self.settle(error)
         self.tasks.clear()  # and what they were given, for whatever keeps a copy of this context
         if self.children is not None:
-            children = [child for ref in self.children.children if (child := ref()) is not None]
-            self.children.settle()
-            accounts.update((child.afterword_account, None) for child in children)
-            accounts.pop(None, None)
+            for child in self.children.settle():
+                if child.afterword_account is not None:
+                    accounts[child.afterword_account] = None
         if accounts:
             self.accounts = list(accounts)
 

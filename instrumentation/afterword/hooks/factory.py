@@ -100,7 +100,9 @@ class _Factory:
             return task
         if spawned is not None:
             spawned.task = ref(task)
-        stack = getattr(task, "_source_traceback", None)  # in debug mode
+        if type(task) is _TASK and task._source_traceback is None:  # type: ignore[attr-defined]  # else it is in debug mode, or somebody's own
+            return task
+        stack = getattr(task, "_source_traceback", None)
         if stack:
             _without_our_frames(stack, made_by_loop=inner is None)
         return task
@@ -151,7 +153,9 @@ def _watched(coro: Any) -> Spawned | None:
                 return None  # another application's, or what a loop is run for: somebody waits for that
         if type(coro) is not CoroutineType and (isinstance(coro, Spawned) or type(coro).__name__ in _GENERATORS_END):
             return None
-        source = of_coroutine(coro)
+        source = origin.known_by_code(id(coro.cr_code)) if type(coro) is CoroutineType else None
+        if source is None or coro.__qualname__ is not source.qualname or source.runs_another:
+            source = of_coroutine(coro)
         if not source.users and (source.name in spawning.MACHINES or not called_by_user(sys._getframe(2))):
             return None
         spawned = (Spawned if source.known is None else Marked)(coro, source, owner)

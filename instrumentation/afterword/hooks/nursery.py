@@ -18,6 +18,8 @@ class Child(Protocol):
     ended: bool
     #: How it failed, while that may have to be told yet.
     failure: Any
+    #: Once it is a run of its own.
+    afterword_account: Any
 
     def orphaned(self, *, by_owner: bool) -> bool:
         """Settle it: its owner has ended, or (not ``by_owner``) will never end. True when it needs no further look."""
@@ -45,15 +47,20 @@ class Nursery:
             self.children = [held for held in children if (known := held()) is not None and not _is_over(known)]
             self._limit = max(_PRUNE_AT, 2 * len(self.children))
 
-    def settle(self) -> None:
-        """The owner has ended."""
+    def settle(self) -> list[Any]:
+        """The owner has ended. Its children, but for those that are gone or were its own affair to their end."""
         self.ended = True
+        settled = []
         for child in self._taken():
+            if child.ended and child.failure is None and child.afterword_account is None:
+                continue
+            settled.append(child)
             try:
                 if not child.orphaned(by_owner=True):
                     LOOSE.add(child)
             except Exception as error:  # noqa: BLE001 - observing may never break the work
                 PROCESS.note(error)
+        return settled
 
     def hand_over(self, heir: "Nursery") -> None:
         """The owner has ended within another, who may have got hold of them."""

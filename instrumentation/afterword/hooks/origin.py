@@ -55,6 +55,8 @@ class Origin:
 
 
 _origins: Final[dict[Any, Origin]] = PROCESS.origins
+#: The origin remembered for a piece of code, by its id: not of each product of a decorator.
+known_by_code: Final = _origins.get
 
 
 def of_coroutine(coro: Any) -> Origin:
