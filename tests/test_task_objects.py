@@ -114,6 +114,28 @@ def test_a_users_own_task_class_keeps_its_behaviour(instrumented, books, task, r
     assert books.of(task.__name__, kind="response") == SUCCEEDED
 
 
+def test_a_users_own_attributes_are_hers_whatever_they_are_called(instrumented, books):
+    """Ours all begin with our name: hers may be called as what we need to know."""
+    app, made = instrumented(FastAPI()), []
+
+    class Timed(BackgroundTask):
+        """Notes that it began and ended."""
+
+        async def __call__(self):
+            self.started, self.run, self.ended = True, 7, False
+            await super().__call__()
+            self.ended, self.failure = True, None
+
+    @app.get("/")
+    def order():
+        made.append(Timed(sync))
+        return JSONResponse({}, background=made[0])
+
+    get(app)
+    assert (made[0].started, made[0].run, made[0].ended, made[0].failure) == (True, 7, True, None)
+    assert books.of("sync", kind="response") == SUCCEEDED
+
+
 def test_a_users_own_container_goes_on_after_a_failure(instrumented, books):
     """Nothing is dropped where nothing is: the user's container runs what Starlette's would not."""
     app = instrumented(FastAPI())

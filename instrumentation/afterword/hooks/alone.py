@@ -67,7 +67,7 @@ def look_again(child: "Spawned") -> None:
         child.book_failure()
         return
     owner = child.owner()
-    if isinstance(child.failure, tuple) and owner is not None and not owner.ended and not child.origin.judged:
+    if isinstance(child.failure, tuple) and owner is not None and not owner.afterword_ended and not child.origin.judged:
         child.failure = None
         hand_up(child.afterword_notes, owner)
 

@@ -73,7 +73,7 @@ class _Called:
     def __init__(self, account: Account) -> None:
         self.afterword_account = account
         self.afterword_notes: Notes | None = None
-        self.ended = False
+        self.afterword_ended = False
 
 
 def call(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
@@ -90,7 +90,7 @@ def call(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         end_raised(account, run, since, error)
         raise
     finally:
-        called.ended = True
+        called.afterword_ended = True
         leave(token)
         settle(called.afterword_notes)
     end(_book_end, account, run, since, called.afterword_notes, result)
@@ -111,7 +111,7 @@ async def call_awaited(function: Callable[..., Awaitable[Any]], args: Any, kwarg
         end_raised(account, run, since, error)
         raise
     finally:
-        called.ended = True
+        called.afterword_ended = True
         leave(token)
         settle(called.afterword_notes)
     end(_book_end, account, run, since, called.afterword_notes, result)
@@ -130,7 +130,7 @@ def _account_to_book(function: Callable[..., Any]) -> Account | None:
         PROCESS.note(error)
         return None
     run = RUNNING.get()
-    if account is None or run is None or run.ended or run.afterword_account is None:
+    if account is None or run is None or run.afterword_ended or run.afterword_account is None:
         return account
     return None if run.afterword_account.name == account.name else account
 

@@ -29,7 +29,7 @@ class _Life:
         notes.children = self.children = Nursery()
         outer = RUNNING.get()
         #: Entered by hand in the lifespan of another application: that one stands for the process.
-        self.nested = type(outer) is Lifespan and not outer.ended
+        self.nested = type(outer) is Lifespan and not outer.afterword_ended
         self.subapps: Subapps | None = None
         self.tick: Tick | None = None
         self.counted = self.leaving = self.useless = self.over = False
@@ -146,7 +146,7 @@ async def live(
     try:
         await original(app, scope, heard, noted)
     finally:
-        life.owner.ended = True
+        life.owner.afterword_ended = True
         _guarded(life.end)
         try:  # noqa: SIM105 - closed from outside, in another context than its own
             RUNNING.reset(token)

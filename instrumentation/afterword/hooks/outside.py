@@ -5,6 +5,7 @@ the run is open when it ends and the thread books the end, or it has ended and n
 """
 
 import time
+from operator import attrgetter
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,8 @@ class Outside:
     #: When it began (monotonic ns, 0 while it waits), and how long it took.
     begun = took = 0
     ended = orphan = goes_round = False
+    #: As a run is asked.
+    afterword_ended = property(attrgetter("ended"))
     failure: type[BaseException] | str | None = None
     #: The thread it runs in, as Python and as the kernel number it.
     ident: int | None = None

@@ -36,7 +36,7 @@ class Lifespan:
     """Owner of what the application spawns while it starts: no run of its own, nothing to book."""
 
     afterword_account = None
-    ended = False
+    afterword_ended = False
 
     def __init__(self) -> None:
         self.afterword_notes: Notes | None = None
@@ -47,7 +47,11 @@ class Noted(Protocol):
 
     afterword_account: "Account | None"
     afterword_notes: Notes | None
-    ended: bool
+
+    @property
+    def afterword_ended(self) -> bool:
+        """Whether it is over: what is noted now is not its."""
+        ...
 
 
 RUNNING: Final[ContextVar[Any]] = ContextVar("afterword_running", default=None)
@@ -69,7 +73,7 @@ def notes_of(run: Noted) -> Notes:
 def note_error() -> None:
     """An error was logged or recorded: a run that then succeeds has swallowed it; a worker does so at once."""
     run = RUNNING.get()
-    if run is None or run.ended or not PROCESS.active:
+    if run is None or run.afterword_ended or not PROCESS.active:
         return
     account = run.afterword_account
     if account is not None and account.kind == words.WORKER:
@@ -115,7 +119,7 @@ def done(effects: int = 1) -> None:
 
 
 def _is_no_run(run: Any) -> bool:
-    return run is None or run.ended or type(run) is Lifespan
+    return run is None or run.afterword_ended or type(run) is Lifespan
 
 
 def _text(reason: object) -> str:
@@ -158,7 +162,7 @@ def will_be_warned_of(result: Any) -> None:
 
 def hand_up(notes: Notes | None, run: Any) -> None:
     """What was noted in something that is no run of its own holds for the run it belongs to, if that goes on."""
-    if notes is None or run is None or run.ended or not (notes.errors or notes.effects or notes.failed):
+    if notes is None or run is None or run.afterword_ended or not (notes.errors or notes.effects or notes.failed):
         return
     account = run.afterword_account
     if account is not None and account.kind == words.WORKER:

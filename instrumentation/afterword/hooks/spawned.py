@@ -6,6 +6,7 @@ As long as whoever spawned it lasts, nothing is booked. `orphaned` looks again w
 import asyncio
 import sys
 from contextlib import suppress
+from operator import attrgetter
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Final
 from weakref import ref
@@ -44,6 +45,8 @@ class Spawned(Steps):
     #: Whether its context is a copy that it has for itself.
     own_context = True
     begun = ended = False
+    #: As a run is asked.
+    afterword_ended = property(attrgetter("ended"))
     #: Its owner ended before it.
     orphan = False
     #: A worker that goes round; `workers` sees that while it runs.

@@ -37,7 +37,7 @@ def _nursery_of(owner: Any) -> Nursery:
     if owner is None:
         call = CURRENT.get()
         return LOOSE if call is None or call.stage == ENDED else call.nursery()
-    if owner.ended:
+    if owner.afterword_ended:
         return LOOSE
     account = owner.afterword_account
     if account is not None and account.kind == words.WORKER:  # it never ends

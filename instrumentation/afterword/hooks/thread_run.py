@@ -13,19 +13,19 @@ from afterword.ledger.slots import Run
 class ThreadRun:
     """The function of a sync task on its way through the thread pool: it starts when a thread takes it."""
 
-    __slots__ = ("__weakref__", "afterword_account", "afterword_notes", "ended", "function", "run")
+    __slots__ = ("__weakref__", "afterword_account", "afterword_ended", "afterword_notes", "function", "run")
 
     def __init__(self, function: Callable[..., Any], account: Account, run: Run) -> None:
         self.function, self.afterword_account, self.run = function, account, [run]
         self.afterword_notes: Notes | None = None
-        self.ended = False
+        self.afterword_ended = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run in the thread that took it; called again, by a wrapper that retries for instance, it is another run."""
         account = self.afterword_account
         run = self.run.pop() if self.run else schedule(account)
         since = start(account, run)
-        self.ended, self.afterword_notes = False, None
+        self.afterword_ended, self.afterword_notes = False, None
         token = RUNNING.set(self)
         try:
             result = self.function(*args, **kwargs)
@@ -33,7 +33,7 @@ class ThreadRun:
             end_raised(account, run, since, error)
             raise
         finally:
-            self.ended = True
+            self.afterword_ended = True
             leave(token)
             if self.afterword_notes is not None:
                 settle(self.afterword_notes)

@@ -23,6 +23,14 @@ from afterword.ledger.slots import NO_RUN, Run
 _MAX_CLASSES: Final = 256
 
 
+class _Ended(int):
+    """In the place of a run's number: there is none any more. As false as none at all."""
+
+
+#: Where an attribute of its own would cost each waiting task 16 bytes.
+_ENDED: Final = _Ended(NO_RUN)
+
+
 def _pristine() -> Any:
     """Starlette's own `BackgroundTask.__call__`; None when somebody replaced it before us."""
     call = BackgroundTask.__call__
@@ -43,7 +51,11 @@ class TrackedTask(BackgroundTask):
     #: Why it is dropped if it never starts, where the task knows better than the call it was added in.
     afterword_reason: str | None = None
     afterword_notes: Notes | None = None
-    ended: bool = False
+
+    @property
+    def afterword_ended(self) -> bool:
+        """Whether its run is over."""
+        return self.afterword_run is _ENDED
 
     async def __call__(self) -> None:
         """Run the task as its class would, and book how it ends."""
@@ -51,8 +63,8 @@ class TrackedTask(BackgroundTask):
         run = take(self) or schedule(account)
         if not self.is_async:
             return await _run_in_thread(self, account, run)
-        if self.ended:  # called once more, by a wrapper that tries again for instance: that is another run
-            self.ended, self.afterword_notes = False, None
+        if self.afterword_run is _ENDED:  # called once more, by a wrapper that tries again for instance: another run
+            self.afterword_run, self.afterword_notes = NO_RUN, None
         since = start(account, run)
         token = RUNNING.set(self)
         result = None
@@ -66,7 +78,7 @@ class TrackedTask(BackgroundTask):
             end_raised(account, run, since, error)
             raise
         finally:
-            self.ended = True
+            self.afterword_run = _ENDED
             leave(token)
             if self.afterword_notes is not None:
                 settle(self.afterword_notes)
@@ -129,7 +141,7 @@ class _TrackedSubclass(TrackedTask):
 
     async def __call__(self) -> None:
         account, run = self.afterword_account, take(self) or schedule(self.afterword_account)
-        self.ended, self.afterword_notes = False, None
+        self.afterword_run, self.afterword_notes = NO_RUN, None
         since = start(account, run)
         token = RUNNING.set(self)
         try:
@@ -138,7 +150,7 @@ class _TrackedSubclass(TrackedTask):
             end_raised(account, run, since, error)
             raise
         finally:
-            self.ended = True
+            self.afterword_run = _ENDED
             leave(token)
             settle(self.afterword_notes)
         end(book_end, account, run, since, self.afterword_notes, result)
