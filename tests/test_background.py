@@ -147,6 +147,20 @@ def test_builtins_are_tasks_too(instrumented, books):
     assert books.of("list.append") == books.of("builtins.print") == SUCCEEDED
 
 
+def test_a_call_in_the_place_of_a_function_is_told_by_who_handed_it_over(instrumented, books):
+    """``add_task(send())`` runs it now and hands over None: nobody knows what of, but where."""
+    app = instrumented(FastAPI())
+
+    @app.get("/")
+    async def order(tasks: BackgroundTasks):
+        tasks.add_task(sync())
+
+    TestClient(app, raise_server_exceptions=False).get("/")
+    (task,) = books.by("afterword_tasks_finished_total", "task", outcome="failed")
+    assert task == f"{__name__}.{order.__qualname__}.<NoneType>"
+    assert books.by("afterword_task_errors_total", "exception") == {"TypeError": 1}
+
+
 def test_products_of_one_decorator_stay_apart(instrumented, books):
     """Wrappers share one code object; a task is known by its function, so they do not merge."""
     app = instrumented(FastAPI())

@@ -6,8 +6,9 @@ instrumentations of BackgroundTask, loaded before or after, still see every task
 """
 
 import functools
+import sys
 from collections.abc import Callable
-from types import FunctionType
+from types import FrameType, FunctionType
 from typing import Any, Final
 
 from starlette._utils import is_async_callable
@@ -16,6 +17,7 @@ from starlette.background import BackgroundTask, BackgroundTasks
 from afterword import words
 from afterword.hooks import patches
 from afterword.hooks.call import BACKGROUND_RAN, CURRENT, ENDED, NOT_OURS, Call, being_cancelled, drop_waiting
+from afterword.hooks.code import users_frame
 from afterword.hooks.inside import function_inside
 from afterword.hooks.naming import identify
 from afterword.hooks.process import PROCESS
@@ -128,6 +130,8 @@ def _look_up(func: Callable[..., Any], kind: str) -> _Known | None:
         return None
     try:
         name, declaration = identify(function_inside(func) or func)
+        if not callable(func) and not hasattr(func, "__qualname__"):
+            name = _handed_over(func, users_frame(sys._getframe(2)))
         known = _Known(owner.account(name, kind, declaration), is_async_callable(func))
         if kind == words.BACKGROUND and type(func) is FunctionType and "<locals>" not in func.__qualname__:
             if len(_known) >= _MAX_KNOWN:
@@ -137,6 +141,12 @@ def _look_up(func: Callable[..., Any], kind: str) -> _Known | None:
         PROCESS.note(error)
         return None
     return known
+
+
+def _handed_over(thing: object, by: FrameType | None) -> str:
+    """The name of what is no function, most often what one returned that should have been passed: its line is known."""
+    where = "" if by is None else f"{by.f_globals.get('__name__')}.{by.f_code.co_qualname}."
+    return f"{where}<{type(thing).__name__}>"
 
 
 def _hand_over(task: TrackedTask, call: Call | None) -> None:

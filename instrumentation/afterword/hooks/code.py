@@ -88,6 +88,13 @@ def called_by_user(frame: FrameType | None) -> bool:
     return False
 
 
+def users_frame(frame: FrameType | None) -> FrameType | None:
+    """The first frame of the application, from ``frame`` outwards."""
+    while frame is not None and not is_users(frame.f_code.co_filename):
+        frame = frame.f_back
+    return frame
+
+
 @functools.lru_cache(maxsize=1024)
 def never_returns(code: CodeType) -> bool:
     """Whether a function has no way out but an exception: ``while True`` without ``break`` or ``return``."""
