@@ -1,5 +1,6 @@
 """Waiting for a condition, with a limit, instead of sleeping."""
 
+import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -16,3 +17,8 @@ def until(condition: Callable[[], T], seconds: float = 10.0) -> T:
             raise AssertionError(f"not true within {seconds:g} s, the last answer was {answer!r}")
         time.sleep(_INTERVAL)
     return answer
+
+
+def pool_threads_ended() -> None:
+    """AnyIO tells its pool to end with the loop and joins nobody: until then a thread holds what its call raised."""
+    until(lambda: not [thread for thread in threading.enumerate() if thread.name == "AnyIO worker thread"])
