@@ -7,6 +7,8 @@ from typing import Final
 RUNBOOKS: Final = "alerts/runbooks"
 #: Stable for ever: alerts, bookmarks and other dashboards point at it.
 OVERVIEW_UID: Final = "afterword-overview"
+RUNTIME_UID: Final = "afterword-runtime"
+WORKERS_UID: Final = "afterword-workers"
 
 
 def runbook(base: str, alert: str) -> str:

@@ -15,13 +15,13 @@ def build() -> dict[str, str]:
         with warnings.catch_warnings():
             # The SDK announces its next dashboard format on import; the classic one is what we ship.
             warnings.simplefilter("ignore", DeprecationWarning)
-            from afterword.dashboards import overview
+            from afterword.dashboards import overview, runtime, workers
             from afterword.dashboards.layout import to_json
     except ImportError as error:
         if (error.name or "").split(".")[0] != "grafana_foundation_sdk":
             raise
         raise ImportError("Building dashboards needs one more package: pip install 'afterword[dashboards]'") from None
-    return {f"{overview.UID}.json": to_json(overview.dashboard())}
+    return {f"{page.UID}.json": to_json(page.dashboard()) for page in (overview, runtime, workers)}
 
 
 def write(directory: Path) -> list[Path]:

@@ -2,14 +2,14 @@
 
 from typing import Any, Final
 
-from grafana_foundation_sdk.builders import dashboard as d
 from grafana_foundation_sdk.models import dashboard as m
 
 from afterword import contract, words
 from afterword.alerts import links, thresholds
 from afterword.alerts.clock import duration
 from afterword.dashboards import parts, queries
-from afterword.dashboards.layout import Place, Row, assemble
+from afterword.dashboards.frame import framed
+from afterword.dashboards.layout import Place, Row
 from afterword.dashboards.panels import bars, lanes, rates, stack, times, verdict
 from afterword.dashboards.parts import Query
 from afterword.dashboards.table import Column, rows
@@ -28,72 +28,11 @@ WINDOW: Final = duration(thresholds.EVENT_WINDOW)
 
 def dashboard() -> m.Dashboard:
     """The whole dashboard, classic format."""
-    builder = (
-        d.Dashboard("Afterword / Overview")
-        .uid(UID)
-        .description(
-            "What the services owe after their responses: what is lost, overdue, late or failing, and which task it is."
-        )
-        .tags(["afterword"])
-        .editable()
-        .refresh("30s")
-        .time("now-1h", "now")
-        .timezone("browser")
-        .tooltip(m.DashboardCursorSync.CROSSHAIR)
-        .link(_others())
-        .annotation(_kills())
-    )
-    for variable in _variables():
-        builder = builder.with_variable(variable)
-    built = assemble(builder, (_verdict(), _status(), _flow(), _errors_and_time(), _worst()))
-    built.editable = False
-    return built
-
-
-def _variables() -> list[Any]:
-    return [
-        d.DatasourceVariable("datasource").label("Data source").type("prometheus"),
-        _variable("job", "Job", contract.SIDECAR_SCAN.sample),
-        _variable("service", "Service", f'{contract.PROCESSES.sample}{{job=~"$job"}}').all_value(".+"),
-        _variable("task", "Task", f'{contract.SCHEDULED.sample}{{job=~"$job",service=~"$service"}}').all_value(".+"),
-    ]
-
-
-def _variable(name: str, label: str, series: str) -> d.QueryVariable:
-    return (
-        d.QueryVariable(name)
-        .label(label)
-        .datasource(parts.SOURCE)
-        .query({"query": f"label_values({series}, {name})", "refId": "variable"})
-        .refresh(m.VariableRefresh.ON_TIME_RANGE_CHANGED)
-        .sort(m.VariableSort.ALPHABETICAL_ASC)
-        .multi(True)
-        .include_all(True)
-        .current(m.VariableOption(text="All", value="$__all"))
-    )
-
-
-def _others() -> d.DashboardLink:
-    link = d.DashboardLink("Afterword").type(m.DashboardLinkType.DASHBOARDS).tags(["afterword"]).as_dropdown(True)
-    return link.include_vars(True).keep_time(True).placement(_SHOWN)
-
-
-#: The SDK hides links and annotations in a menu unless this key is absent.
-_SHOWN: Any = None
-
-
-def _kills() -> d.AnnotationQuery:
-    killed = queries.per_step_unborn(contract.PROCESS_EXITS, "1m", cause=words.EXIT_KILLED)
-    return (
-        d.AnnotationQuery()
-        .name("Process killed")
-        .datasource(parts.SOURCE)
-        .enable(True)
-        .icon_color(RED)
-        .expr(f"sum by (service) ({killed})")
-        .title_format("Process killed")
-        .text_format("{{service}}")
-        .placement(_SHOWN)
+    return framed(
+        "Overview",
+        UID,
+        "What the services owe after their responses: what is lost, overdue, late or failing, and which task it is.",
+        (_verdict(), _status(), _flow(), _errors_and_time(), _worst()),
     )
 
 

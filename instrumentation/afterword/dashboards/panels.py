@@ -52,9 +52,16 @@ def verdict(
     )
 
 
-def rates(title: str, description: str, queries: Sequence[Query]) -> Any:
-    """Runs per second."""
-    panel = _series(title, description, parts.PER_SECOND, queries).line_width(2).fill_opacity(0).min(0)
+def rates(title: str, description: str, queries: Sequence[Query], *, unit: str = parts.PER_SECOND) -> Any:
+    """Runs, or something else, per second."""
+    panel = _series(title, description, unit, queries).line_width(2).fill_opacity(0).min(0)
+    return panel.legend(parts.beside(["lastNotNull", "max"]))
+
+
+def levels(title: str, description: str, queries: Sequence[Query], *, unit: str = parts.COUNT) -> Any:
+    """How many there are, for how long, or which share: lines from 0 that do not add up."""
+    panel = _series(title, description, unit, queries).line_width(2).fill_opacity(0).min(0)
+    panel = panel.max(1) if unit == parts.SHARE else panel.decimals(0).axis_soft_max(2)
     return panel.legend(parts.beside(["lastNotNull", "max"]))
 
 

@@ -16,6 +16,7 @@ SOURCE: Final = c.DataSourceRef(type_val="prometheus", uid="${datasource}")
 COUNT: Final = "locale"
 SECONDS: Final = "s"
 PER_SECOND: Final = "ops"
+REQUESTS_PER_SECOND: Final = "reqps"
 SHARE: Final = "percentunit"
 
 NO_DATA: Final = "no data"

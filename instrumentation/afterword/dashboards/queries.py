@@ -19,12 +19,19 @@ _LOOKBACK: Final = duration(thresholds.EVENT_LOOKBACK)
 
 #: What a lane of the status shows, worst last: the number is the value of the state.
 STATES: Final = ("fine", "failing", "dropping", "late", "overdue", "losing work")
+#: What a lane of a worker shows, worst last.
+WORKER_STATES: Final = ("fine", "failing inside", "stalled", "ended")
 FINE, FAILING, DROPPING, LATE, OVERDUE, LOSING = range(len(STATES))
 
 
 def of(metric: contract.Metric, **equal: str) -> str:
     """The selector of a metric under the variables its labels allow."""
     return select(metric.sample, equal, _variables(metric))
+
+
+def of_service(metric: contract.Metric) -> str:
+    """The selector of a metric under the chosen services, whatever task it names: it may name none."""
+    return select(metric.sample, match=SERVICES)
 
 
 def total(metric: contract.Metric) -> str:
@@ -104,6 +111,18 @@ def state() -> str:
         (DROPPING, recently(contract.DROPPED)),
         (FAILING, f"{failed} > 0"),
         (FINE, of(contract.SCHEDULED)),
+    )
+    return "\nor ".join(f"0 * {by('sum', LANE, expr)} + {value}" for value, expr in worst_first)
+
+
+def worker_state() -> str:
+    """Per worker: the worst state now."""
+    workers = {"kind": words.WORKER}
+    worst_first = (
+        (3, f"{of(contract.WORKERS_ENDED)} > 0"),
+        (2, f"{of(contract.WORKERS_STALLED)} > 0"),
+        (1, recently(contract.SWALLOWED, **workers)),
+        (0, of(contract.SCHEDULED, **workers)),
     )
     return "\nor ".join(f"0 * {by('sum', LANE, expr)} + {value}" for value, expr in worst_first)
 

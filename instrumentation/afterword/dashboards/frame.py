@@ -1,0 +1,88 @@
+"""What all dashboards have around their rows: variables, links to each other, deaths of processes as annotations."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from grafana_foundation_sdk.builders import dashboard as d
+from grafana_foundation_sdk.models import dashboard as m
+
+from afterword import contract, words
+from afterword.dashboards import parts, queries
+from afterword.dashboards.layout import Row, assemble
+
+TAG: Final = "afterword"
+_DEATH: Final = "red"
+#: The SDK hides links and annotations in a menu unless this key is absent.
+_SHOWN: Any = None
+
+
+def framed(title: str, uid: str, description: str, layout: Sequence[Row]) -> m.Dashboard:
+    """A whole dashboard in the classic format, with the rows of ``layout``.
+
+    Args:
+        title: Behind "Afterword / ".
+        uid: Stable for ever: alerts, bookmarks and other dashboards point at it.
+        description: One sentence.
+        layout: Its rows of panels.
+    """
+    builder = (
+        d.Dashboard(f"Afterword / {title}")
+        .uid(uid)
+        .description(description)
+        .tags([TAG])
+        .editable()
+        .refresh("30s")
+        .time("now-1h", "now")
+        .timezone("browser")
+        .tooltip(m.DashboardCursorSync.CROSSHAIR)
+        .link(_others())
+        .annotation(_deaths())
+    )
+    for variable in _variables():
+        builder = builder.with_variable(variable)
+    built = assemble(builder, layout)
+    built.editable = False
+    return built
+
+
+def _variables() -> list[Any]:
+    return [
+        d.DatasourceVariable("datasource").label("Data source").type("prometheus"),
+        _variable("job", "Job", contract.SIDECAR_SCAN.sample),
+        _variable("service", "Service", f'{contract.PROCESSES.sample}{{job=~"$job"}}').all_value(".+"),
+        _variable("task", "Task", f'{contract.SCHEDULED.sample}{{job=~"$job",service=~"$service"}}').all_value(".+"),
+    ]
+
+
+def _variable(name: str, label: str, series: str) -> d.QueryVariable:
+    return (
+        d.QueryVariable(name)
+        .label(label)
+        .datasource(parts.SOURCE)
+        .query({"query": f"label_values({series}, {name})", "refId": "variable"})
+        .refresh(m.VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(m.VariableSort.ALPHABETICAL_ASC)
+        .multi(True)
+        .include_all(True)
+        .current(m.VariableOption(text="All", value="$__all"))
+    )
+
+
+def _others() -> d.DashboardLink:
+    link = d.DashboardLink("Afterword").type(m.DashboardLinkType.DASHBOARDS).tags([TAG]).as_dropdown(True)
+    return link.include_vars(True).keep_time(True).placement(_SHOWN)
+
+
+def _deaths() -> d.AnnotationQuery:
+    killed = queries.per_step_unborn(contract.PROCESS_EXITS, "1m", cause=words.EXIT_KILLED)
+    return (
+        d.AnnotationQuery()
+        .name("Process killed")
+        .datasource(parts.SOURCE)
+        .enable(True)
+        .icon_color(_DEATH)
+        .expr(f"sum by (service) ({killed})")
+        .title_format("Process killed")
+        .text_format("{{service}}")
+        .placement(_SHOWN)
+    )

@@ -1,0 +1,177 @@
+"""The runtime: whether processes live, loops turn, pools have room and routes hand over."""
+
+from typing import Final
+
+from grafana_foundation_sdk.models import dashboard as m
+
+from afterword import contract, words
+from afterword.alerts import links, thresholds
+from afterword.alerts.clock import duration
+from afterword.dashboards import parts, queries
+from afterword.dashboards.frame import framed
+from afterword.dashboards.layout import Place, Row
+from afterword.dashboards.panels import bars, levels, rates, times, verdict
+from afterword.dashboards.parts import Query
+
+UID: Final = links.RUNTIME_UID
+
+RED, ORANGE, YELLOW, GREEN, BLUE = "red", "orange", "yellow", "green", "blue"
+_CRITICAL, _WARNING = "semi-dark-red", "dark-orange"
+_CAUSES: Final = {
+    words.EXIT_CLEAN: GREEN, words.EXIT_KILLED: RED, words.EXIT_FAILED: ORANGE, words.EXIT_UNKNOWN: parts.GREY,
+}  # fmt: skip
+
+
+def dashboard() -> m.Dashboard:
+    """The whole dashboard, classic format."""
+    return framed(
+        "Runtime",
+        UID,
+        "The processes of the services: how they live, stop and die, their event loops, thread pools and routes.",
+        (_verdict(), _processes(), _loop(), _pool(), _routes()),
+    )
+
+
+def _verdict() -> Row:
+    exits = {cause: f"sum({queries.happened(contract.PROCESS_EXITS, cause=cause)})" for cause in _CAUSES}
+    known = contract.PROCESSES
+    panels = (
+        verdict(
+            "Processes",
+            "Living processes that keep a ledger, now.",
+            queries.total(contract.PROCESSES),
+            good=_CRITICAL,
+            bad="semi-dark-blue",
+            zero="all gone",
+        ),
+        verdict(
+            "Killed",
+            "Processes that ended without closing their ledger, in the chosen time range: killed, crashed, os._exit. "
+            "Alerts: AfterwordProcessDied, AfterwordProcessCrashLoop.",
+            queries.or_zero(exits[words.EXIT_KILLED], known),
+            bad=_WARNING,
+        ),
+        verdict(
+            "Failed to start or stop",
+            "Processes that could not start, or ended while they served, in the chosen time range.",
+            queries.or_zero(exits[words.EXIT_FAILED], known),
+            bad=_WARNING,
+        ),
+        verdict(
+            "Stopping",
+            "Services with a process that was asked to stop and has not ended, now. "
+            f"Beyond {duration(thresholds.SHUTDOWN_HANGS)}: AfterwordShutdownHangs.",
+            queries.or_zero(f"count({queries.of(contract.STOPPING)} > 0)", known),
+            bad=_WARNING,
+        ),
+        verdict(
+            "Blocked loops",
+            "Event loops that do not turn, now, of whatever length. "
+            f"Beyond {duration(thresholds.LOOP_BLOCKED)}: AfterwordEventLoopBlocked.",
+            queries.or_zero(f"count({queries.of_service(contract.LOOP_BLOCKED)})", known),
+            bad=_WARNING,
+        ),
+        verdict(
+            "Calls waiting for a thread",
+            f"Now, over all pools. With a full pool for {duration(thresholds.POOL_EXHAUSTED_FOR)}: "
+            "AfterwordThreadPoolExhausted.",
+            queries.or_zero(queries.total(contract.POOL_WAITING), known),
+            bad=_WARNING,
+        ),
+    )
+    title = (
+        "Verdict: do the processes live, and can they work? Killed and failed in the chosen time range, the rest now"
+    )
+    return Row(1, title, [Place(11 + n, panel, 4, 4) for n, panel in enumerate(panels)])
+
+
+def _processes() -> Row:
+    alive = levels(
+        "Living processes",
+        "By service. A deploy shows as a step; a line that ends is a service whose sidecar no longer knows it.",
+        [Query(f"sum by (service) ({queries.of(contract.PROCESSES)})", "{{service}}")],
+    )
+    ended = bars(
+        "Processes that ended, by cause",
+        "Each bar is the number since the bar before. Clean: in order. Killed: without a word. Failed: it could not "
+        "start, or left while it served. Unknown: with its machine.",
+        [
+            Query(
+                queries.or_zero(
+                    f"sum({queries.per_step_unborn(contract.PROCESS_EXITS, cause=cause)})", contract.PROCESSES
+                ),
+                cause,
+                color,
+            )
+            for cause, color in _CAUSES.items()
+        ],
+        legend=parts.beside(["sum"]),
+    )
+    return Row(2, "Processes: how many live, and how do they end?", [Place(21, alive, 12, 8), Place(22, ended, 12, 8)])
+
+
+def _loop() -> Row:
+    lag = times(
+        "Event loop lag",
+        "How late timers ran in the last second, the worst process of each service. Milliseconds are normal.",
+        [Query(f"max by (service) ({queries.of(contract.LOOP_LAG)})", "{{service}}")],
+    )
+    known = queries.total(contract.PROCESSES)
+    none = f'label_replace(0 * {known}, "task", "none", "", "")'
+    blocked = levels(
+        "Blocked event loops, by the task that is on them",
+        "Since when a loop has not turned. While it does not, the process answers nobody. No name: none of the tasks, "
+        "most often a request handler.",
+        [
+            Query(f"(max by (task) ({queries.of_service(contract.LOOP_BLOCKED)})) or on () {none}", "{{task}}"),
+            Query(f"0 * {known} + {thresholds.LOOP_BLOCKED:g}", "alert", RED, dashed=True),
+        ],
+        unit=parts.SECONDS,
+    )
+    return Row(3, "Event loop: does it turn, and who holds it up?", [Place(31, lag, 12, 8), Place(32, blocked, 12, 8)])
+
+
+def _pool() -> Row:
+    panel = levels(
+        "Threads for sync code",
+        "All pools together. Busy at the limit with calls waiting: sync tasks and sync endpoints stand in line.",
+        [
+            Query(queries.total(contract.POOL_BUSY), "busy", BLUE),
+            Query(queries.total(contract.POOL_WAITING), "calls waiting", ORANGE),
+            Query(queries.total(contract.POOL_LIMIT), "limit", RED, dashed=True),
+        ],
+    )
+    return Row(4, "Thread pool: is there room?", [Place(41, panel, 24, 7)])
+
+
+def _routes() -> Row:
+    responses = (
+        f"sum by (method, route) (rate({queries.of(contract.ROUTE_RESPONSES, scheduled='true')}[$__rate_interval]))"
+    )
+    handed = rates(
+        "Successful responses that handed over work",
+        "Per second, by route: routes that ever did. One that falls to 0 while its traffic goes on: "
+        "AfterwordRouteStoppedScheduling.",
+        [Query(responses, "{{method}} {{route}}")],
+        unit=parts.REQUESTS_PER_SECOND,
+    )
+    share = levels(
+        "Share of successful responses that handed over work",
+        "By route. What is usual for a route is its own affair; a step is not.",
+        [Query(f"{responses} / sum by (method, route) (rate({queries.of(contract.ROUTE_RESPONSES)}[$__rate_interval]))",
+               "{{method}} {{route}}")],
+        unit=parts.SHARE,
+    )  # fmt: skip
+    missed = bars(
+        "Responses that missed a declared task",
+        "Of endpoints with @afterword.expects(task): successful responses without it. Alert: AfterwordRouteMissedTask.",
+        [Query(_missed(), "{{route}} {{task}}")],
+    )
+    places = [Place(51, handed, 12, 8), Place(52, share, 12, 8), Place(53, missed, 24, 7)]
+    return Row(5, "Routes: do they still hand over?", places)
+
+
+def _missed() -> str:
+    missed = f"sum by (route, task) ({queries.per_step_unborn(contract.ROUTE_MISSED)})"
+    nothing = f'label_replace(0 * {queries.total(contract.PROCESSES)}, "route", "none", "", "")'
+    return f"({missed}) or on () {nothing}"
