@@ -150,7 +150,6 @@ PROGRAM = """
     import asyncio, sys, tempfile
     from fastapi import FastAPI
     from tests.helpers.asgi import call
-from tests.helpers.waiting import pool_threads_ended
     import afterword
 
     app = FastAPI()
