@@ -65,6 +65,10 @@ class Call:
 
     def end(self, error: BaseException | None) -> None:
         """Settle everything, and note which tasks it scheduled."""
+        tasks = self.tasks
+        if len(tasks) == 1 and self.accounts is None and self.children is None and not tasks[0].afterword_run:
+            self.accounts = [tasks.pop().afterword_account]  # the same, for what happens most
+            return
         accounts: dict[Any, None] = dict.fromkeys(self.accounts or ())
         waiting = False
         for task in self.tasks:

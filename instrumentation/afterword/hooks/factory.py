@@ -80,6 +80,26 @@ class _Factory:
         self.aside = False
 
     def __call__(self, loop: asyncio.AbstractEventLoop, coro: Any, **kwargs: Any) -> Any:
+        try:
+            if self.inner is None and type(coro) is CoroutineType:
+                source = origin.known_by_code(id(coro.cr_code))
+                # A library's, most often a server's for a request: unless it is the application that makes it.
+                if (
+                    source is not None
+                    and source.foreign
+                    and coro.__qualname__ is source.qualname
+                    and not called_by_user(sys._getframe(1))
+                ):
+                    task: Any = _TASK(coro, loop=loop, **kwargs)
+                    if task._source_traceback is not None:  # it is in debug mode
+                        _without_our_frames(task._source_traceback, made_by_loop=True)
+                    return task
+            return self._make(loop, coro, kwargs)
+        except BaseException as error:
+            without_this_frame(error)
+            raise
+
+    def _make(self, loop: asyncio.AbstractEventLoop, coro: Any, kwargs: dict[str, Any]) -> Any:
         spawned = None
         if PROCESS.active and not self.aside and (type(coro) is CoroutineType or asyncio.iscoroutine(coro)):
             spawned = _watched(coro)
@@ -128,11 +148,14 @@ _TASK: Final[type] = _Named if (3, 13) <= sys.version_info < (3, 13, 3) else asy
 
 def _without_our_frames(stack: list[Any], *, made_by_loop: bool) -> None:
     """Where a task was made, as debug mode tells it: a loop that makes a task itself leaves itself out as well."""
-    for at in range(len(stack) - 1, -1, -1):
-        if stack[at].filename == __file__:
-            first = at - 1 if made_by_loop and stack[at - 1].filename == asyncio.base_events.__file__ else at
-            del stack[first : at + 1]
-            return
+    ours = [at for at, frame in enumerate(stack) if frame.filename == __file__]
+    if ours:
+        last = first = ours[-1]
+        while first and stack[first - 1].filename == __file__:
+            first -= 1
+        if made_by_loop and first and stack[first - 1].filename == asyncio.base_events.__file__:
+            first -= 1
+        del stack[first : last + 1]
 
 
 def _complain_of_factory(factory: Any, made: Any) -> None:
@@ -156,7 +179,7 @@ def _watched(coro: Any) -> Spawned | None:
         source = origin.known_by_code(id(coro.cr_code)) if type(coro) is CoroutineType else None
         if source is None or coro.__qualname__ is not source.qualname or source.runs_another:
             source = of_coroutine(coro)
-        if not source.users and (source.name in spawning.MACHINES or not called_by_user(sys._getframe(2))):
+        if not source.users and (source.name in spawning.MACHINES or not called_by_user(sys._getframe(3))):
             return None
         spawned = (Spawned if source.known is None else Marked)(coro, source, owner)
         if call is None or call.stage == ENDED or source.forgotten:

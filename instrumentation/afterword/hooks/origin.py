@@ -22,9 +22,8 @@ class Origin:
     """Where spawned work comes from."""
 
     __slots__ = (
-        "_held", "declaration", "forever", "forgotten", "judged", "known", "name", "qualname", "quiet",
-        "runs_another",
-        "users",
+        "_held", "declaration", "foreign", "forever", "forgotten", "judged", "known", "name", "qualname", "quiet",
+        "runs_another", "users",
     )  # fmt: skip
 
     def __init__(self, name: str, declaration: Declaration, body: CodeType | None, held: object = None) -> None:
@@ -38,6 +37,8 @@ class Origin:
         self.judged = bool(declaration.effects) or declaration.success is not None
         #: A framework's coroutine that runs the one it was given: that one is what counts.
         self.runs_another = False
+        #: A library's own, whatever it is given.
+        self.foreign = False
         #: The account of its runs, once one was left alone by whoever spawned it.
         self.known: Account | None = None
         #: Of a run that raised nothing there is nothing to tell.
@@ -119,6 +120,7 @@ def _look_up(coro: Any, body: CodeType | None) -> Origin:
     if decorated is None:
         found = Origin(declaration.name or _name(coro, frame), declaration, body, body)
         found.runs_another = not found.users and frame is not None and _inside(coro) is not None
+        found.foreign = not found.users and frame is not None and not found.runs_another
         return found
     name, below = identify(decorated)
     innermost = patches.innermost(decorated)

@@ -14,7 +14,7 @@ from afterword.hooks.process import PROCESS
 from afterword.hooks.templates import Place, place_among, places_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from afterword.hooks.call import Call
     from afterword.ledger.accounts import Account, Declaration
@@ -53,9 +53,16 @@ class _Counters:
             self._expected.append(account)
             self._link(account)
 
-    def count(self, accounts: "Iterable[Account]") -> None:
+    def count(self, accounts: "Sequence[Account]") -> None:
         """Count one response that scheduled ``accounts``."""
-        view, scheduled = self.view, {account.name: account for account in accounts}
+        view = self.view
+        if len(accounts) == 1 and not self._expected:  # the same, for what happens most
+            link = self._links.get(accounts[0], -1)
+            if link >= 0:
+                view[self.without - 1] += 1
+                view[link] += 1
+                return
+        scheduled = {account.name: account for account in accounts}
         view[self.without - 1 if scheduled else self.without] += 1
         for account in scheduled.values():
             link = self._link(account)
@@ -79,6 +86,16 @@ class _Counters:
         return link
 
 
+class _Unwritten:
+    """In the place of counters, where an application that never scheduled anything leaves no file."""
+
+    ledger = None
+    without = 0
+
+    def __init__(self) -> None:
+        self.view = [0]
+
+
 class _Known:
     """What was looked up once about a route, or about an endpoint where the framework does not tell its route."""
 
@@ -95,7 +112,7 @@ class _Known:
 _known: Final[dict[int, _Known]] = {}
 #: By method and by the id of the route, where a response that scheduled nothing takes one store and no further look.
 #: Not even whose it is: two applications that hold one router at different prefixes are told apart elsewhere only.
-_plain: Final[dict[str, dict[int, _Counters]]] = {method: {} for method in _METHODS}
+_plain: Final[dict[str, dict[int, Any]]] = {method: {} for method in _METHODS}
 
 
 def responded(scope: Scope, call: "Call") -> None:
@@ -134,7 +151,9 @@ def _count(owner: "Owner", scope: Scope, scheduled: "Sequence[Account]") -> None
     method = scope["method"] if scope["method"] in _plain else _OTHER_METHOD
     if owner.ledger is None:
         if not scheduled and not _tasks_expected(getattr(target, "endpoint", target), method):
-            return  # an application that never schedules leaves no file
+            if len(known.trees) == len(places) == 1 and method in _plain:
+                _plain[method][id(target)] = _Unwritten()
+            return
         owner.open()
     ledger = owner.ledger
     if ledger is None:

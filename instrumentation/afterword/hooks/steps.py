@@ -26,7 +26,7 @@ class Steps:
     It is a `Coroutine` by its class alone: to inherit from that makes each of its instances three times as dear.
     """
 
-    __slots__ = ("__weakref__", "afterword_account", "coro", "run")
+    __slots__ = ("__weakref__", "afterword_account", "coro", "run", "waits_for")
 
     def __init__(self, coro: Coroutine[Any, Any, Any], account: "Account", run: "Run") -> None:
         self.coro, self.afterword_account, self.run = coro, account, run
@@ -98,6 +98,50 @@ class Steps:
 
     def __repr__(self) -> str:
         return repr(self.coro)
+
+
+def first_step(coro: Coroutine[Any, Any, Any], account: "Account") -> tuple[bool, Any]:
+    """Begin a coroutine, marked: (True, its result) or (False, what it waits for).
+
+    Many a task ends with its first step, and so needs no object that marks the others.
+    """
+    marks = account.words
+    try:
+        before = marks[W_ON_LOOP]
+        marks[W_ON_LOOP] = account.mark
+    except ValueError:  # of a ledger that was closed
+        marks, before = NOWHERE, 0
+    try:
+        return False, coro.send(None)
+    except StopIteration as end:
+        return True, end.value
+    except BaseException as error:
+        without_this_frame(error)
+        raise
+    finally:
+        try:  # noqa: SIM105 - in every task
+            marks[W_ON_LOOP] = before
+        except ValueError:  # closed meanwhile: this is a forked child, or accounting was switched off
+            pass
+
+
+class LaterSteps(Steps):
+    """The steps after the first one; what that waits for comes out once, in its place."""
+
+    __slots__ = ()
+
+    def __init__(self, coro: Coroutine[Any, Any, Any], account: "Account", run: "Run", waits_for: Any) -> None:
+        super().__init__(coro, account, run)
+        self.waits_for = waits_for
+
+    def send(self, value: Any = None) -> Any:  # noqa: ARG002 - whoever begins to await has nothing to say
+        """Hand on what the first step waits for; from now on there is no difference any more."""
+        waits_for = self.waits_for
+        del self.waits_for
+        _SET_CLASS(self, Steps)
+        return waits_for
+
+    __next__ = send
 
 
 def come_on(account: "Account | None") -> tuple[Any, int]:

@@ -15,7 +15,7 @@ from afterword import words
 from afterword.hooks.call import drop_waiting, take
 from afterword.hooks.ending import end, end_raised, leave, schedule, settle, start
 from afterword.hooks.running import RUNNING, Notes, book_end
-from afterword.hooks.steps import Steps
+from afterword.hooks.steps import LaterSteps, first_step
 from afterword.hooks.thread_run import ThreadRun
 from afterword.ledger.accounts import Account
 from afterword.ledger.slots import NO_RUN, Run
@@ -71,7 +71,12 @@ class TrackedTask(BackgroundTask):
         try:
             if BackgroundTask.__call__ is _PRISTINE_CALL:
                 coro = self.func(*self.args, **self.kwargs)
-                result = await (Steps(coro, account, run) if type(coro) is CoroutineType else coro)
+                if type(coro) is CoroutineType:
+                    ended, result = first_step(coro, account)
+                    if not ended:
+                        result = await LaterSteps(coro, account, run, result)
+                else:
+                    result = await coro
             else:
                 result = await _as_others_do(self, account)
         except BaseException as error:
