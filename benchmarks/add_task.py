@@ -1,6 +1,7 @@
 """``add_task`` inside a real ASGI call, and whole calls without a socket: CPU nanoseconds, instrumented against bare.
 
-The application is called as a server calls it. Adding is timed within the endpoint, 5 containers of 10
+The application is called as a server calls it, and of whole calls the fastest turn counts: a difference of a few
+microseconds between two of forty cannot be seen through a shared machine's medians. Adding is timed within the endpoint, 5 containers of 10
 tasks per call; what the call's end does to the tasks belongs to the whole calls.
 """
 
@@ -35,9 +36,9 @@ def measure(quick: bool) -> list[Figure]:
                     samples[mode][name] += values
     return [
         _adding(samples["add"]),
-        _whole_call(medians(samples["/0"]), "no task"),
-        _whole_call(medians(samples["/1"]), "1 task"),
-        _whole_call(medians(samples["/10"]), "10 tasks"),
+        _whole_call(samples["/0"], "no task", 2.0),
+        _whole_call(samples["/1"], "1 task", None),
+        _whole_call(samples["/10"], "10 tasks", None),
     ]
 
 
@@ -51,10 +52,11 @@ def _turn(peer: Peer, mode: str, size: int) -> Callable[[], float]:
     return lambda: float(peer.ask(mode, size))
 
 
-def _whole_call(ns: dict[str, float], what: str) -> Figure:
+def _whole_call(samples: Samples, what: str, target: float | None) -> Figure:
+    ns = {name: min(values) for name, values in samples.items()}
     ours, theirs, most = (ns[name] - ns["bare"] for name in ("afterword", "fix7", "fix7_multiprocess"))
     detail = f"bare {ns['bare'] / 1000:.1f} us; Fix 7 adds {theirs / 1000:.2f}, multiprocess {most / 1000:.2f}"
-    return Figure(f"added to a call without a socket, {what}", ours / 1000, "us", None, None, detail)
+    return Figure(f"added to a call without a socket, {what}", ours / 1000, "us", target, None, detail)
 
 
 def serve(stack: str, directory: Path) -> dict[str, Callable[[int], float]]:
