@@ -1,8 +1,8 @@
 """``add_task`` inside a real ASGI call, and whole calls without a socket: CPU nanoseconds, instrumented against bare.
 
-The application is called as a server calls it, and of whole calls the fastest turn counts: a difference of a few
-microseconds between two of forty cannot be seen through a shared machine's medians. Adding is timed within the endpoint, 5 containers of 10
-tasks per call; what the call's end does to the tasks belongs to the whole calls.
+The application is called as a server calls it. Adding is timed within the endpoint, 5 containers of 10 tasks per call;
+what the call's end does to the tasks belongs to the whole calls. Of those the fastest turn counts: a difference of few
+microseconds between two of forty cannot be seen through the medians of a shared machine.
 """
 
 import asyncio

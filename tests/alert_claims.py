@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from tests.alert_cases import Case
-from tests.claims import endings, open_runs, processes, routes, telemetry, workers
+from tests.claims import budget, endings, open_runs, processes, routes, telemetry, workers
 from tests.claims.silence import SILENCE
 
 FILES: Final[Mapping[str, Sequence[Case]]] = {
@@ -18,6 +18,7 @@ FILES: Final[Mapping[str, Sequence[Case]]] = {
     "AfterwordTaskLate.test.yml": open_runs.TASK_LATE,
     "AfterwordTaskSlow.test.yml": open_runs.TASK_SLOW,
     "AfterwordTaskMissedSchedule.test.yml": open_runs.MISSED_SCHEDULE,
+    "AfterwordBacklogGrowing.test.yml": open_runs.BACKLOG_GROWING,
     "AfterwordRouteStoppedScheduling.test.yml": routes.STOPPED_SCHEDULING,
     "AfterwordRouteMissedTask.test.yml": routes.MISSED_TASK,
     "AfterwordWorkerEnded.test.yml": workers.WORKER_ENDED,
@@ -28,6 +29,13 @@ FILES: Final[Mapping[str, Sequence[Case]]] = {
     "AfterwordServiceGone.test.yml": processes.SERVICE_GONE,
     "AfterwordProcessDied.test.yml": processes.PROCESS_DIED,
     "AfterwordProcessCrashLoop.test.yml": processes.CRASH_LOOP,
+    "AfterwordErrorBudgetBurn.test.yml": budget.BURN,
+    "AfterwordErrorBudgetDrain.test.yml": budget.DRAIN,
     "AfterwordSidecarDown.test.yml": telemetry.SIDECAR_DOWN,
     "AfterwordLedgerDegraded.test.yml": telemetry.LEDGER_DEGRADED,
 }
+
+#: Groups with an interval of their own; what they count depends on it.
+EVERY: Final[Mapping[str, str]] = dict.fromkeys(
+    ("AfterwordErrorBudgetBurn.test.yml", "AfterwordErrorBudgetDrain.test.yml"), "1m"
+)

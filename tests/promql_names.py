@@ -6,7 +6,8 @@ from typing import Any
 import promql_parser
 
 from afterword import contract
-from afterword.alerts.promql import UP
+from afterword.alerts.budget import RECORDED
+from afterword.alerts.promql import TASK_KEY, UP
 
 #: Labels that Prometheus gives to every series it scrapes.
 TARGET_LABELS = frozenset({"job", "instance"})
@@ -14,7 +15,7 @@ TARGET_LABELS = frozenset({"job", "instance"})
 
 def known_series() -> dict[str, frozenset[str]]:
     """Every series of the contract with the labels it can have."""
-    series: dict[str, frozenset[str]] = {UP: TARGET_LABELS}
+    series: dict[str, frozenset[str]] = {UP: TARGET_LABELS, **dict.fromkeys(RECORDED, frozenset(TASK_KEY))}
     for metric in contract.METRICS:
         labels = TARGET_LABELS | set(metric.labels)
         if metric.type == "counter":
@@ -48,6 +49,8 @@ def _kept(expr: str) -> frozenset[str]:
         node = stack.pop()
         if type(node).__name__ == "AggregateExpr":
             kept |= set(node.modifier.labels) if node.modifier is not None else set()
+        elif type(node).__name__ == "VectorSelector" and node.name in RECORDED:
+            kept |= set(TASK_KEY)
         else:
             stack.extend(children(node))
     return frozenset(kept)

@@ -13,10 +13,11 @@ import yaml
 from afterword import contract
 from afterword.alerts import render
 from afterword.alerts.clock import Clock, duration
+from afterword.alerts.config import Config
 from afterword.alerts.emit import emit
 from afterword.alerts.rule import Alert
 from tests.alert_cases import ALERTS, DIRECTORY, counted, document, of
-from tests.alert_claims import FILES
+from tests.alert_claims import EVERY, FILES
 from tests.promql_names import known_series, output_labels, selectors, unknown
 from tests.promtool import promtool
 
@@ -25,10 +26,20 @@ RUNBOOKS = RULES.parent / "runbooks"
 HEADINGS = ["Meaning", "Impact", "Is it real?", "Diagnosis", "Mitigation", "Recovery", "Prevention", "Tuning"]
 
 
+def groups(text: str | None = None) -> list[dict[str, Any]]:
+    """The groups of a rules file."""
+    found: list[dict[str, Any]] = yaml.safe_load(render() if text is None else text)["groups"]
+    return found
+
+
 def rules(text: str | None = None) -> list[dict[str, Any]]:
     """The alerting rules of a rules file."""
-    loaded = yaml.safe_load(render() if text is None else text)
-    return [rule for group in loaded["groups"] for rule in group["rules"]]
+    return [rule for group in groups(text) for rule in group["rules"] if "alert" in rule]
+
+
+def recordings(text: str | None = None) -> list[dict[str, Any]]:
+    """The recording rules of a rules file."""
+    return [rule for group in groups(text) for rule in group["rules"] if "record" in rule]
 
 
 def rule_of(alert: str, text: str | None = None) -> dict[str, Any]:
@@ -61,13 +72,13 @@ def test_promtool_accepts_the_rules() -> None:
     """The real promtool loads the committed file without a lint."""
     done = promtool("check", "rules", "--lint=all", "--lint-fatal", RULES)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{len(ALERTS)} rules found" in done.stdout
+    assert f"{len(ALERTS) + len(recordings())} rules found" in done.stdout
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_committed_promtool_tests_are_the_generated_ones(name: str) -> None:
     """What promtool runs names its series by the contract, because it is written by it."""
-    assert (DIRECTORY / name).read_text(encoding="utf-8") == document(FILES[name])
+    assert (DIRECTORY / name).read_text(encoding="utf-8") == document(FILES[name], EVERY.get(name, "15s"))
 
 
 def test_no_promtool_test_is_an_orphan() -> None:
@@ -76,12 +87,10 @@ def test_no_promtool_test_is_an_orphan() -> None:
 
 
 def just(alert: str, text: str) -> str:
-    """A rules file with one of its alerts: promtool evaluates every rule at every step."""
-    return json.dumps({"groups": [{"name": "one", "interval": _interval(text), "rules": [rule_of(alert, text)]}]})
-
-
-def _interval(text: str) -> str:
-    return str(yaml.safe_load(text)["groups"][0]["interval"])
+    """A rules file with one of its alerts and what is recorded for it: promtool evaluates every rule at every step."""
+    (group,) = (group for group in groups(text) if any(rule.get("alert") == alert for rule in group["rules"]))
+    kept = [rule for rule in group["rules"] if rule.get("alert", alert) == alert]
+    return json.dumps({"groups": [{**group, "rules": kept}]})
 
 
 def claimed(name: str, text: str, directory: Path) -> subprocess.CompletedProcess[str]:
@@ -178,7 +187,7 @@ def test_runbook_queries_answer_after_the_first_event_and_never_with_nan(page: P
 def test_names_in_the_text_are_real(page: Path) -> None:
     """A metric or a page that is mentioned exists."""
     text = page.read_text(encoding="utf-8")
-    names = set(re.findall(r"\bafterword_[a-z_]+", text))
+    names = set(re.findall(r"(?:\w+:)?\bafterword_[a-z_]+(?::\w+)?", text))
     assert names <= set(known_series())
     targets = [target for target in re.findall(r"\]\(([^)]+\.md)\)", text) if not target.startswith("http")]
     assert all((page.parent / target).is_file() for target in targets)
@@ -191,8 +200,8 @@ def test_any_time_scale_is_valid(scale: float, tmp_path: Path) -> None:
     path.write_text(render(time_scale=scale), encoding="utf-8")
     done = promtool("check", "rules", "--lint=all", "--lint-fatal", path)
     assert done.returncode == 0, done.stdout + done.stderr
-    intervals = [group["interval"] for group in yaml.safe_load(path.read_text())["groups"]]
-    assert set(intervals) == {duration(max(15 / scale, 1))}
+    intervals = {group["interval"] for group in yaml.safe_load(path.read_text())["groups"]}
+    assert intervals == {duration(max(15 / scale, 1)), duration(max(60 / scale, 1))}
 
 
 def test_the_scale_divides_every_duration() -> None:
@@ -265,14 +274,14 @@ def test_another_job_reaches_every_rule(tmp_path: Path) -> None:
     """A job with quotes and backslashes is still valid, in expressions and texts."""
     job = r'shop\d+|"bill{{ing}}'
     path = tmp_path / "rules.yml"
-    path.write_text(render(job=job), encoding="utf-8")
+    path.write_text(render(config=Config(job=job)), encoding="utf-8")
     assert promtool("check", "rules", path).returncode == 0
     assert "afterword.*" not in path.read_text(encoding="utf-8")
 
 
 def test_links_can_be_given_a_base() -> None:
     """With base addresses, runbook and dashboard become links that a receiver can follow."""
-    text = render(runbooks="https://wiki.example/run/", grafana="https://grafana.example/")
+    text = render(config=Config(runbooks="https://wiki.example/run/", grafana="https://grafana.example/"))
     annotations = rules(text)[0]["annotations"]
     assert annotations["runbook_url"] == "https://wiki.example/run/AfterwordTaskLost.md"
     assert annotations["dashboard_url"].startswith("https://grafana.example/d/afterword-overview?var-job=")

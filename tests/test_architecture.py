@@ -22,7 +22,7 @@ ALLOWED = {
     "alerts": {"words", "contract"},
     "dashboards": {"words", "contract", "alerts"},
     "auto": {"hooks", "instrument"},
-    "cli": {"settings", "auto", "sidecar", "alerts", "dashboards", "__init__"},
+    "cli": {"settings", "auto", "sidecar", "books", "alerts", "dashboards", "__init__"},
     "testing": {"words", "settings", "ledger", "hooks", "books", "instrument"},
     "__init__": {"declarations", "expectations", "instrument"},
     "__main__": {"cli"},

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from afterword import cli, contract, task, words
+from afterword.alerts.budget import RECORDED
 from afterword.ledger import layout
 from afterword.settings import SETTINGS
 
@@ -63,6 +64,7 @@ def test_metrics_named_in_a_page_exist(page):
     }
     known |= {f"{metric.name}_{end}" for metric in contract.METRICS for end in ("count", "sum")}
     text = page.read_text(encoding="utf-8")
+    known |= {name.split(":")[1] for name in RECORDED}
     named = set(re.findall(r"\bafterword_(?:tasks?|process|sidecar|ledger|internal)\w*[a-z]\b", text))
     assert named <= known
 

@@ -1,27 +1,26 @@
 """The command line. Exit status: 0 done, 2 for a wrong word or setting, told in one sentence."""
 
 import argparse
-import re
+import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from afterword import __version__
 from afterword import settings as settings_
+
+if TYPE_CHECKING:
+    from afterword.alerts.config import Config
 
 _WRONG: Final = 2
 _INTERRUPTED: Final = 130
 #: As a shell has it: a command that cannot be executed, and one that is not there.
 _NOT_EXECUTABLE: Final = 126
 _NOT_FOUND: Final = 127
-#: What Python's regular expressions can and Prometheus' cannot; escapes and character classes are stepped over.
-_RE2_TOKEN: Final = re.compile(
-    r"(?P<refused>\\[1-9ZuUN]|\(\?(?:<?[=!]|[(>#]|P=)|[*+?}]\+)|\\.|\[\^?\]?(?:\\.|[^]\\])*\]", re.DOTALL
-)
-#: Braces are refused because Prometheus reads annotations as templates.
-_WEB_ADDRESS: Final = re.compile(r"https?://[^\s/?#{}\"<>]+(/[^\s?#{}\"<>]*)?", re.ASCII)
+_CONFIG_HELP: Final = "afterword.toml or another TOML file, with a table [alerts] (AFTERWORD_CONFIG)"
 
 
 class UsageError(Exception):
@@ -72,16 +71,20 @@ def _parser() -> argparse.ArgumentParser:
     sidecar.set_defaults(run=_sidecar)
 
     alerts = _command(commands, "alerts", "print the Prometheus alert rules")
+    alerts.add_argument("--config", metavar="FILE", help=_CONFIG_HELP)
     alerts.add_argument("--time-scale", metavar="N",
                         help="divide every duration by N, for demos and tests (AFTERWORD_TIME_SCALE)")  # fmt: skip
-    alerts.add_argument("--job", default="afterword.*", metavar="REGEX",
-                        help="the scrape jobs of the sidecars (default: %(default)s)")  # fmt: skip
+    alerts.add_argument("--job", metavar="REGEX", help="the scrape jobs of the sidecars (default: afterword.*)")
     alerts.add_argument("--runbooks", metavar="URL", help="where your runbooks are: each alert links URL/ALERT.md")
     alerts.add_argument("--grafana", metavar="URL", help="your Grafana: each alert links URL/d/afterword-overview")
+    alerts.add_argument("--format", default="prometheus", choices=("prometheus", "prometheusrule", "alertmanager"),
+                        help="a rules file, the resource of the Prometheus operator, or an Alertmanager "
+                        "configuration to start from (default: %(default)s)")  # fmt: skip
     alerts.add_argument("-o", "--output", metavar="FILE", help="write there instead of stdout")
     alerts.set_defaults(run=_alerts)
 
     dashboards = _command(commands, "dashboards", "write the Grafana dashboards")
+    dashboards.add_argument("--config", metavar="FILE", help=_CONFIG_HELP)
     dashboards.add_argument("-o", "--output", required=True, metavar="DIR", help="the directory to write to")
     dashboards.set_defaults(run=_dashboards)
     return parser
@@ -130,29 +133,65 @@ def _sidecar(options: argparse.Namespace) -> None:
 
 
 def _alerts(options: argparse.Namespace) -> None:
-    settings = _settings(time_scale=options.time_scale)
-    if not _is_regex(options.job):
-        raise UsageError(f"--job is {options.job!r}; allowed: a regular expression that is not empty")
-    if _is_beyond_re2(options.job):
-        raise UsageError(f"--job is {options.job!r}; allowed: what Prometheus (RE2) can match, so no lookaround, "
-                         "no backreference and no possessive repetition")  # fmt: skip
-    links = {"runbooks": options.runbooks, "grafana": options.grafana}
-    given = {name: _web_address(f"--{name}", link) for name, link in links.items() if link is not None}
-    from afterword.alerts import render
+    settings = _settings(_environment(options.config), time_scale=options.time_scale)
+    from afterword.alerts import alertmanager, render
 
-    _write(render(time_scale=settings.time_scale, job=options.job, **given), options.output)
+    config = _alerts_config(options, ("job", "runbooks", "grafana"))
+    if options.format == "alertmanager":
+        text = alertmanager.render(config)
+    else:
+        text = render(settings.time_scale, config, options.format)
+    for task in sorted(_unknown_tasks(config, settings.directory)):
+        print(f"afterword: warning: except names {task!r}, a task that no ledger in {settings.directory} knows",
+              file=sys.stderr)  # fmt: skip
+    _write(text, options.output)
 
 
 def _dashboards(options: argparse.Namespace) -> None:
+    _settings(_environment(options.config))
+    config = _alerts_config(options, ())
     try:
         from afterword.dashboards import write
 
-        files = write(Path(options.output))
+        files = write(Path(options.output), config)
     except ImportError as error:
         raise _missing_extra("dashboards", error) from error
     except OSError as error:
         raise UsageError(f"--output {options.output}: {error.strerror}") from error
     _write("".join(f"{path}\n" for path in files), None)
+
+
+def _environment(config: str | None) -> Mapping[str, str]:
+    """The environment, in which ``--config`` names the file."""
+    return os.environ if config is None else {**os.environ, f"{settings_.PREFIX}CONFIG": config}
+
+
+def _alerts_config(options: argparse.Namespace, keys: tuple[str, ...]) -> "Config":
+    """What the file says about alerts, and ``keys`` as the command line has them."""
+    from afterword.alerts.config import ConfigError, checked
+    from afterword.alerts.config_file import load
+
+    file, where = settings_.read_file(_environment(options.config), _refuse)
+    given = {key: value for key in keys if (value := getattr(options, key)) is not None}
+    try:
+        config = load(file, where)
+    except ConfigError as error:
+        raise UsageError(str(error)) from error
+    try:
+        return replace(config, **{key: checked(key, value) for key, value in given.items()})
+    except ConfigError as error:
+        raise UsageError(f"--{error}") from error
+
+
+def _unknown_tasks(config: "Config", directory: Path) -> set[str]:
+    """What the alerts leave out and the books have never heard of; nothing where there are no books."""
+    named = {task for choice in config.choices.values() for task in choice.except_}
+    if not named:
+        return set()
+    from afterword.books.names import task_names
+
+    known = task_names(directory)
+    return named - known if known else set()
 
 
 def _write(text: str, output: str | None) -> None:
@@ -169,30 +208,12 @@ def _write(text: str, output: str | None) -> None:
         raise UsageError(f"{where}: {error.strerror}") from error
 
 
-def _settings(**keywords: object) -> settings_.Settings:
-    return settings_.load(keywords, _refuse, spelled=lambda name: "--" + name.replace("_", "-"))
+def _settings(environment: Mapping[str, str] | None = None, **keywords: object) -> settings_.Settings:
+    return settings_.load(keywords, _refuse, environment, spelled=lambda name: "--" + name.replace("_", "-"))
 
 
 def _refuse(sentence: str) -> NoReturn:
     raise UsageError(sentence)
-
-
-def _is_regex(text: str) -> bool:
-    try:
-        re.compile(text)
-    except re.error:
-        return False
-    return bool(text)
-
-
-def _is_beyond_re2(text: str) -> bool:
-    return any(found["refused"] for found in _RE2_TOKEN.finditer(text))
-
-
-def _web_address(option: str, text: str) -> str:
-    if not _WEB_ADDRESS.fullmatch(text):
-        raise UsageError(f"{option} is {text!r}; allowed: an http:// or https:// address without spaces and queries")
-    return text
 
 
 def _missing_extra(extra: str, error: ImportError) -> UsageError:

@@ -48,6 +48,15 @@ class Metric:
         """The bucket series of a histogram."""
         return f"{self.name}_bucket"
 
+    @property
+    def series(self) -> tuple[str, ...]:
+        """The name of every series that it may have."""
+        if self.type == "counter":
+            return self.sample, self.created
+        if self.type == "histogram":
+            return self.bucket, f"{self.name}_sum", f"{self.name}_count"
+        return (self.sample,)
+
 
 def _task(name: str, type_: MetricType, help_: str, *more: str) -> Metric:
     return Metric(f"afterword_{name}", type_, (*TASK_LABELS, *more), help_)

@@ -16,6 +16,9 @@ from afterword.contract import DEFAULT_DEADLINE, DEFAULT_START_DEADLINE
 PREFIX: Final = "AFTERWORD_"
 CONFIG_FILE: Final = "afterword.toml"
 
+#: Tables of the file that are read elsewhere.
+_OTHER_TABLES: Final = frozenset({"alerts"})
+
 #: Slots a ledger may have: 64 bytes each.
 MIN_SLOTS, MAX_SLOTS = 64, 524_288
 _YEAR: Final = 366 * 86400
@@ -169,7 +172,7 @@ def load(
         spelled: How a keyword is called in a sentence: the command line says ``--time-scale``.
     """
     environment = os.environ if environment is None else environment
-    file, where = _read_file(environment, complain)
+    file, where = read_file(environment, complain)
     _refuse_unknown(environment, file, where, complain)
     values = {}
     given = set()
@@ -210,7 +213,7 @@ def _first_usable(setting: Setting, candidates: Iterable[tuple[str, Any]], compl
     return None
 
 
-def _read_file(environment: Mapping[str, str], complain: Callable[[str], None]) -> tuple[dict[str, Any], str]:
+def read_file(environment: Mapping[str, str], complain: Callable[[str], None]) -> tuple[dict[str, Any], str]:
     """The settings file and what to call it; without a usable one, no settings."""
     named = environment.get(f"{PREFIX}CONFIG")
     path = Path(named or CONFIG_FILE)
@@ -244,7 +247,7 @@ def _refuse_unknown(
         if not (in_kubernetes and _SERVICE_LINK.fullmatch(name)):
             complain(f"{name} is no setting; {_nearest(name, lambda setting: setting.variable)}")
     for name, value in file.items():
-        if name not in _BY_NAME:
+        if name not in _BY_NAME and name not in _OTHER_TABLES:
             shown = f"[{name}]" if isinstance(value, dict) else name
             complain(f"{shown} in {where} is no setting; {_nearest(name, lambda setting: setting.name)}")
 

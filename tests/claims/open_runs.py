@@ -196,6 +196,55 @@ TASK_SLOW: Final = (
     ),
 )
 
+
+def growing(now: int, before: int, least: int) -> Firing:
+    """AfterwordBacklogGrowing with what waits now, what waited before, and the least in between."""
+    return Firing(
+        {**TASK, "severity": "warning"},
+        "More and more background work is waiting to start.",
+        f"{now} waiting on average over the last 5m: {NAMED}. 10m earlier there were {before}, and for 15m the number "
+        f"never fell to less than {least}.",
+        TASK_LINK,
+    )
+
+
+BACKLOG_GROWING: Final = (
+    Case(
+        "what is handed over comes in faster than it is done",
+        {**ALIVE, **LIMITS, of(c.WAITING_RUNS): "0x40 0+4x500 2000x200"},
+        only(
+            "AfterwordBacklogGrowing",
+            ("10m", ()),
+            ("20m", ()),
+            ("34m", [growing(282, 140, 108)]),
+            ("120m", [growing(1494, 1354, 1320)]),
+            ("190m", ()),
+        ),
+        "17s",
+    ),
+    Case(
+        "it grows on one of two hosts",
+        {**ALIVE, of(c.WAITING_RUNS): "20+2x200", of(c.WAITING_RUNS, instance=HOST_B): "3x200"},
+        only("AfterwordBacklogGrowing", ("14m", ()), ("25m", [growing(182, 111, 95)])),
+        "17s",
+    ),
+    Case(
+        "a long queue that stays as long as it is",
+        {**ALIVE, **LIMITS, of(c.WAITING_RUNS): "500x400"},
+        only("AfterwordBacklogGrowing", ("30m", ()), ("60m", ())),
+    ),
+    Case(
+        "bursts that are worked off, each bigger than the one before",
+        {**ALIVE, **LIMITS, of(c.WAITING_RUNS): "0 100 50 0x17 0 200 100 0x17 0 400 200 0x17 0 800 400 0x17"},
+        only("AfterwordBacklogGrowing", ("10m", ()), ("15m", ()), ("20m", ())),
+    ),
+    Case(
+        "a new host with a queue of its own",
+        {**ALIVE, of(c.WAITING_RUNS): "0x400", of(c.WAITING_RUNS, instance=HOST_B): "_x40 60x360"},
+        only("AfterwordBacklogGrowing", ("15m", ()), ("20m", ()), ("40m", ())),
+    ),
+)
+
 MISSED_SCHEDULE: Final = (
     Case(
         "every five minutes, and then no more; other runs of it fail",

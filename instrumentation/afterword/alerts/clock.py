@@ -1,9 +1,13 @@
 """Durations as Prometheus writes them, on a clock that may run faster for demonstrations and tests."""
 
 import math
+import re
 from dataclasses import dataclass
+from typing import Final
 
-_UNITS = (("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1))
+_UNITS: Final = (("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1))
+_READ: Final = {"w": 604_800_000, "d": 86_400_000, **dict(_UNITS)}
+_PART: Final = re.compile(r"(\d+)(ms|[wdhms])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +26,12 @@ class Clock:
 
     def seconds(self, seconds: float, *, floor: float = 0.001) -> str:
         """``seconds`` on this clock as a number for an expression, to the millisecond and never below ``floor``."""
-        return f"{max(round(seconds / self.scale, 3), floor):.3f}".rstrip("0").rstrip(".")
+        return number(max(round(seconds / self.scale, 3), floor))
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number for an expression: so many digits after the point at most, and no exponent."""
+    return f"{value:.{digits}f}".rstrip("0").rstrip(".")
 
 
 def duration(seconds: float) -> str:
@@ -33,3 +42,14 @@ def duration(seconds: float) -> str:
         if count:
             parts.append(f"{count}{unit}")
     return "".join(parts)
+
+
+def seconds_of(text: str) -> float | None:
+    """A Prometheus duration in seconds; None for anything else. Units go from large to small, each once."""
+    parts = _PART.findall(text)
+    sizes = [_READ[unit] for _, unit in parts]
+    if text == "0":
+        return 0.0
+    if not parts or "".join(count + unit for count, unit in parts) != text or sorted({*sizes}, reverse=True) != sizes:
+        return None
+    return sum(int(count) * size for (count, _), size in zip(parts, sizes, strict=True)) / 1000

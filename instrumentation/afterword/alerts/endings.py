@@ -33,10 +33,8 @@ def _lost(site: Site) -> Alert:
     )
     return site.alert(
         "AfterwordTaskLost",
-        "critical",
-        site.happened(Counter(contract.LOST), key, unless=ended),
+        site.more("AfterwordTaskLost", site.happened(Counter(contract.LOST), key, unless=ended)),
         key=key,
-        for_=0,
         keep=thresholds.LOST_KEEP_FIRING,
         summary="Background work was lost: it will never be finished.",
         description=f"{COUNT} lost in the last {site.window}: runs of {TASK} "
@@ -47,12 +45,11 @@ def _lost(site: Site) -> Alert:
 def _failed(site: Site) -> Alert:
     # While a worker stays ended, AfterwordWorkerEnded tells; this is for the one that was started again.
     ended = f"{promql.by('sum', TASK_KEY, contract.WORKERS_ENDED.sample)} > 0"
+    failed = site.happened(Counter(contract.FINISHED, {"outcome": words.FAILED}), TASK_KEY)
     return site.alert(
         "AfterwordTaskFailed",
-        "warning",
-        f"{site.happened(Counter(contract.FINISHED, {'outcome': words.FAILED}), TASK_KEY)}\nunless {ended}",
+        f"{site.more('AfterwordTaskFailed', failed)}\nunless {ended}",
         key=TASK_KEY,
-        for_=0,
         keep=thresholds.EVENT_KEEP_FIRING,
         summary="Background work failed after its response had been sent.",
         description=f"{COUNT} failed in the last {site.window}: runs of {TASK}."
@@ -71,10 +68,8 @@ def _swallowed(site: Site) -> Alert:
     )
     return site.alert(
         "AfterwordTaskSwallowedError",
-        "warning",
-        site.happened(Counter(contract.SWALLOWED), TASK_KEY),
+        site.more("AfterwordTaskSwallowedError", site.happened(Counter(contract.SWALLOWED), TASK_KEY)),
         key=TASK_KEY,
-        for_=0,
         keep=thresholds.EVENT_KEEP_FIRING,
         summary="Background work met an error and ended as if nothing had happened.",
         description=texts.cases("kind", {words.WORKER: worker}, task),
@@ -92,10 +87,8 @@ def _cancelled(site: Site) -> Alert:
     counter = Counter(contract.CANCELLED, differ={**NO_WORKER, "reason": words.CANCELLED_REQUESTED})
     return site.alert(
         "AfterwordTaskCancelled",
-        "warning",
-        site.happened(counter, key),
+        site.more("AfterwordTaskCancelled", site.happened(counter, key)),
         key=key,
-        for_=0,
         keep=thresholds.EVENT_KEEP_FIRING,
         summary="Background work was cancelled before it was done.",
         description=f"{COUNT} cancelled in the last {site.window}: runs of {TASK}, because "
@@ -108,10 +101,8 @@ def _dropped(site: Site) -> Alert:
     key = (*TASK_KEY, "reason")
     return site.alert(
         "AfterwordTaskDropped",
-        "warning",
-        site.happened(Counter(contract.DROPPED), key),
+        site.more("AfterwordTaskDropped", site.happened(Counter(contract.DROPPED), key)),
         key=key,
-        for_=0,
         keep=thresholds.EVENT_KEEP_FIRING,
         summary="Background work was handed over and will never start.",
         description=(

@@ -1,25 +1,23 @@
-"""Alerts on runs that have no end yet, or do not come at all: overdue, late, slow, missed."""
+"""Alerts on runs that have no end yet, or do not come at all: overdue, late, slow, missed, more and more waiting."""
 
 from afterword import contract
 from afterword.alerts import promql, texts, thresholds
 from afterword.alerts.promql import TASK_KEY
 from afterword.alerts.rule import Alert
-from afterword.alerts.site import Site, beyond, oldest_age
-from afterword.alerts.texts import AGE, DURATION, TASK, WHOLE
+from afterword.alerts.site import Site, oldest_age
+from afterword.alerts.texts import AGE, COUNT, DURATION, TASK, WHOLE
 
 
 def alerts(site: Site) -> tuple[Alert, ...]:
     """What takes too long, in the order of its urgency."""
-    return _overdue(site), _late(site), _slow(site), _missed_schedule(site)
+    return _overdue(site), _late(site), _slow(site), _missed_schedule(site), _backlog(site)
 
 
 def _overdue(site: Site) -> Alert:
     return site.alert(
         "AfterwordTaskOverdue",
-        "warning",
-        beyond(contract.OLDEST_RUNNING, contract.DEADLINE),
+        site.beyond("AfterwordTaskOverdue", contract.OLDEST_RUNNING, contract.DEADLINE),
         key=TASK_KEY,
-        for_=thresholds.STATE_FOR,
         keep=thresholds.STATE_KEEP_FIRING,
         summary="Background work has been running longer than its deadline.",
         description=(
@@ -33,10 +31,8 @@ def _overdue(site: Site) -> Alert:
 def _late(site: Site) -> Alert:
     return site.alert(
         "AfterwordTaskLate",
-        "warning",
-        beyond(contract.OLDEST_WAITING, contract.START_DEADLINE),
+        site.beyond("AfterwordTaskLate", contract.OLDEST_WAITING, contract.START_DEADLINE),
         key=TASK_KEY,
-        for_=thresholds.STATE_FOR,
         keep=thresholds.STATE_KEEP_FIRING,
         summary="Background work has been waiting too long to start.",
         description=(
@@ -50,14 +46,12 @@ def _slow(site: Site) -> Alert:
     usual = promql.by("max", TASK_KEY, f"{contract.USUAL.sample} > 0")
     least = site.clock.seconds(thresholds.SLOW_LEAST)
     # Beyond the deadline it is AfterwordTaskOverdue's.
-    overdue = beyond(contract.OLDEST_RUNNING, contract.DEADLINE)
+    overdue = site.beyond("AfterwordTaskOverdue", contract.OLDEST_RUNNING, contract.DEADLINE)
     return site.alert(
         "AfterwordTaskSlow",
-        "warning",
-        f"{oldest_age(contract.OLDEST_RUNNING)}\n> clamp_min({thresholds.SLOW_TIMES:g} * {usual}, {least})\n"
+        f"{oldest_age(contract.OLDEST_RUNNING)}\n> clamp_min({site.limit('AfterwordTaskSlow')} * {usual}, {least})\n"
         f"unless (\n{promql.indent(overdue)}\n)",
         key=TASK_KEY,
-        for_=thresholds.SLOW_FOR,
         keep=thresholds.STATE_KEEP_FIRING,
         summary="Background work takes much longer than it usually does.",
         description=(
@@ -75,16 +69,45 @@ def _missed_schedule(site: Site) -> Alert:
     declared = f"max({texts.of_alert(contract.INTERVAL, key)})"
     return site.alert(
         "AfterwordTaskMissedSchedule",
-        "warning",
         # Of a task that never succeeded: since it has been known.
-        f"(\n  {succeeded}\n  or {known}\n)\n> {thresholds.MISSED_INTERVALS} * {interval}",
+        f"(\n  {succeeded}\n  or {known}\n)\n> {site.limit('AfterwordTaskMissedSchedule')} * {interval}",
         key=key,
-        for_=thresholds.STATE_FOR,
         keep=thresholds.STATE_KEEP_FIRING,
         summary="Background work that has to succeed regularly did not.",
         description=(
             f"{{{{ $labels.task }}}} in service {{{{ $labels.service }}}} has not succeeded for {AGE}; "
             f"it is declared to succeed every {texts.asked(declared, DURATION, key)}."
+        ),
+    )
+
+
+def _backlog(site: Site) -> Alert:
+    recent, earlier = site.clock.duration(thresholds.BACKLOG_RECENT), site.clock.duration(thresholds.BACKLOG_EARLIER)
+    window = site.clock.duration(thresholds.BACKLOG_WINDOW)
+    throughout = site.clock.duration(thresholds.BACKLOG_RECENT + thresholds.BACKLOG_WINDOW)
+    of_all, of_one = contract.WAITING_RUNS.sample, texts.of_alert(contract.WAITING_RUNS)
+
+    def grown(offset: str, times: float) -> str:
+        """Only where both are known: a host that is new brings a queue, and that does not grow."""
+        before = f"avg_over_time({of_all}[{window}] offset {offset})"
+        now = promql.by("sum", TASK_KEY, f"avg_over_time({of_all}[{window}]) and {before}")
+        return f"{now}\n> {times:g} * {promql.by('sum', TASK_KEY, before)}"
+
+    fast = grown(recent, thresholds.BACKLOG_TIMES)
+    steadily = f"{grown(earlier, thresholds.BACKLOG_TIMES)}\nand {grown(recent, thresholds.BACKLOG_STILL)}"
+    least = promql.by("sum", TASK_KEY, f"min_over_time({of_all}[{throughout}])")
+    before = texts.asked(f"sum(avg_over_time({of_one}[{window}] offset {recent}))", WHOLE)
+    return site.alert(
+        "AfterwordBacklogGrowing",
+        f"(\n{promql.indent(fast)}\n  or\n{promql.indent(steadily)}\n)\n"
+        f"and {least} >= {site.limit('AfterwordBacklogGrowing')}",
+        key=TASK_KEY,
+        keep=thresholds.STATE_KEEP_FIRING,
+        summary="More and more background work is waiting to start.",
+        description=(
+            f"{COUNT} waiting on average over the last {window}: runs of {TASK}. {recent} earlier there were {before}, "
+            f"and for {throughout} the number never fell to less than "
+            f"{texts.asked(f'sum(min_over_time({of_one}[{throughout}]))', WHOLE)}."
         ),
     )
 

@@ -23,14 +23,12 @@ def when_dead(site: Site) -> tuple[Alert, ...]:
 
 def _loop_blocked(site: Site) -> Alert:
     key = (*SERVICE_KEY, "task")
-    limit = site.clock.seconds(thresholds.LOOP_BLOCKED, floor=thresholds.LOOP_BLOCKED_FLOOR)
+    limit = site.clock.seconds(site.threshold("AfterwordEventLoopBlocked"), floor=thresholds.LOOP_BLOCKED_FLOOR)
     window = site.clock.duration(thresholds.LOOP_BLOCKED_WINDOW)
     return site.alert(
         "AfterwordEventLoopBlocked",
-        "critical",
         f"{by('max', key, f'max_over_time({contract.LOOP_BLOCKED.sample}[{window}])')} > {limit}",
         key=key,
-        for_=0,
         keep=thresholds.EVENT_KEEP_FIRING,
         summary="An event loop is blocked: its process answers nothing and runs nothing.",
         description=(
@@ -53,11 +51,9 @@ def _pool_exhausted(site: Site) -> Alert:
     )
     return site.alert(
         "AfterwordThreadPoolExhausted",
-        "warning",
         # The pools of a service are added up; one of them is full when as many threads are taken as one may have.
-        f"{waiting} > 0\nand {busy} >= ({limit} > 0) / {processes}",
+        f"{waiting} > {site.limit('AfterwordThreadPoolExhausted')}\nand {busy} >= ({limit} > 0) / {processes}",
         key=SERVICE_KEY,
-        for_=thresholds.POOL_EXHAUSTED_FOR,
         keep=thresholds.STATE_KEEP_FIRING,
         summary="Every thread of a pool is taken, and more work waits for one.",
         description=(
@@ -68,14 +64,12 @@ def _pool_exhausted(site: Site) -> Alert:
 
 
 def _shutdown_hangs(site: Site) -> Alert:
-    limit = site.clock.seconds(thresholds.SHUTDOWN_HANGS)
+    limit = site.clock.seconds(site.threshold("AfterwordShutdownHangs"))
     open_runs = f"sum by (task) ({texts.of_alert(contract.RUNNING_RUNS, SERVICE_KEY)}) > 0"
     return site.alert(
         "AfterwordShutdownHangs",
-        "warning",
         f"{by('max', SERVICE_KEY, promql.age(contract.STOPPING.sample))} > {limit}",
         key=SERVICE_KEY,
-        for_=thresholds.STATE_FOR,
         keep=thresholds.STATE_KEEP_FIRING,
         summary="A process was asked to stop and does not end.",
         description=(
@@ -89,15 +83,13 @@ def _shutdown_hangs(site: Site) -> Alert:
 def _gone(site: Site) -> Alert:
     return site.alert(
         "AfterwordServiceGone",
-        "critical",
-        f"{by('sum', SERVICE_KEY, contract.PROCESSES.sample)} == 0",
+        f"{by('sum', SERVICE_KEY, contract.PROCESSES.sample)} < {site.limit('AfterwordServiceGone')}",
         key=SERVICE_KEY,
-        for_=thresholds.SERVICE_GONE_FOR,
         summary="A service that was seen before has no living process.",
         description=(
             "{{ $labels.service }} has "
             f"{COUNT} living processes in job {{{{ $labels.job }}}}, "
-            f"for {site.clock.duration(thresholds.SERVICE_GONE_FOR)} or longer. "
+            f"for {site.lasting('AfterwordServiceGone')} or longer. "
             "What it still owed when it ended is in the books as lost."
         ),
     )
@@ -107,10 +99,8 @@ def _died(site: Site) -> Alert:
     key = (*SERVICE_KEY, "cause")
     return site.alert(
         "AfterwordProcessDied",
-        "warning",
-        site.happened(Counter(contract.PROCESS_EXITS, match=_DEATHS), key),
+        site.more("AfterwordProcessDied", site.happened(Counter(contract.PROCESS_EXITS, match=_DEATHS), key)),
         key=key,
-        for_=0,
         keep=thresholds.EVENT_KEEP_FIRING,
         summary="A process did not end in order.",
         description=f"{COUNT} died in the last {site.window}: processes of {_SERVICE} that "
@@ -128,11 +118,9 @@ def _crash_loop(site: Site) -> Alert:
     times = by("sum", SERVICE_KEY, f"changes({deaths.total}[{site.window}])")
     return site.alert(
         "AfterwordProcessCrashLoop",
-        "critical",
-        f"{site.happened(deaths, SERVICE_KEY)} >= {thresholds.CRASH_LOOP_DEATHS}\n"
+        f"{site.happened(deaths, SERVICE_KEY)} >= {site.limit('AfterwordProcessCrashLoop')}\n"
         f"and {times} >= {thresholds.CRASH_LOOP_TIMES}",
         key=SERVICE_KEY,
-        for_=0,
         keep=thresholds.EVENT_KEEP_FIRING,
         summary="Processes of a service die again and again.",
         description=(

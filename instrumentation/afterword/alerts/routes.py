@@ -9,6 +9,7 @@ from afterword.alerts.texts import COUNT, ROUTE, WHOLE
 
 _KEY = (*ROUTE_KEY, "task")
 _SCHEDULED, _RESPONSES = Counter(contract.ROUTE_SCHEDULED), Counter(contract.ROUTE_RESPONSES)
+_MISSED = Counter(contract.ROUTE_MISSED, twin=contract.ROUTE_SCHEDULED)
 _PER_ROUTE = f"on ({', '.join(ROUTE_KEY)}) group_left ()"
 
 
@@ -23,10 +24,8 @@ def _stopped_scheduling(site: Site) -> Alert:
     before = texts.asked(f"sum({texts.of_alert(contract.ROUTE_SCHEDULED, _KEY)})", WHOLE, _KEY)
     return site.alert(
         "AfterwordRouteStoppedScheduling",
-        "warning",
         f"(\n{promql.indent(silent)}\n)\n{replaced}",
         key=_KEY,
-        for_=thresholds.ROUTE_FOR,
         keep=thresholds.EVENT_KEEP_FIRING,
         summary="A route answers as always, but no longer schedules its background work.",
         description=(
@@ -50,7 +49,7 @@ def _silent(site: Site, seconds: float) -> str:
         f">= {thresholds.ROUTE_HABIT_SHARE:g}"
     )
     grown = f"{_RESPONSES.total} - {_RESPONSES.total} offset {window}"
-    responses = f"({by('sum', ROUTE_KEY, grown)} >= {thresholds.ROUTE_SILENT_RESPONSES})"
+    responses = f"({by('sum', ROUTE_KEY, grown)} >= {site.limit('AfterwordRouteStoppedScheduling')})"
     chance = f"(1 - (\n{promql.indent(share)}\n))\n^ {_PER_ROUTE} {responses}\n< {thresholds.ROUTE_CHANCE:g}"
     return (
         f"0 * (\n{promql.indent(chance)}\n) + {_PER_ROUTE} {responses}\nunless {by('sum', _KEY, _within(window))} > 0"
@@ -84,10 +83,8 @@ def _replaced(site: Site) -> str:
 def _missed_task(site: Site) -> Alert:
     return site.alert(
         "AfterwordRouteMissedTask",
-        "warning",
-        site.happened(Counter(contract.ROUTE_MISSED, twin=contract.ROUTE_SCHEDULED), _KEY),
+        site.more("AfterwordRouteMissedTask", site.happened(_MISSED, _KEY)),
         key=_KEY,
-        for_=0,
         keep=thresholds.EVENT_KEEP_FIRING,
         summary="A route did not schedule the background work that it declares.",
         description=(

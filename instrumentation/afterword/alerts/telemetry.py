@@ -37,15 +37,13 @@ def alerts(site: Site) -> tuple[Alert, ...]:
 
 
 def _down(site: Site) -> Alert:
-    up = select(promql.UP, match={"job": site.job})
-    matcher = promql.quote(site.job).replace("{{", '{{ "{{" }}')
-    lasted = site.clock.duration(thresholds.SIDECAR_DOWN_FOR, floor=thresholds.SIDECAR_DOWN_FLOOR)
+    up = select(promql.UP, match={"job": site.config.job})
+    matcher = promql.quote(site.config.job).replace("{{", '{{ "{{" }}')
+    lasted = site.lasting("AfterwordSidecarDown", floor=thresholds.SIDECAR_DOWN_FLOOR)
     return site.alert(
         "AfterwordSidecarDown",
-        "critical",
         f"{by('min', _TARGET_KEY, up)} == 0\nor absent({up})",
         key=("job",),
-        for_=thresholds.SIDECAR_DOWN_FOR,
         floor=thresholds.SIDECAR_DOWN_FLOOR,
         summary="Nothing is known about background work: the sidecar cannot be scraped.",
         description=(
@@ -73,10 +71,8 @@ def _degraded(site: Site) -> Alert:
     sentences = {problem: text.replace("%s", site.window) for problem, text in _PROBLEMS.items()}
     return site.alert(
         "AfterwordLedgerDegraded",
-        "warning",
         "\nor ".join(_labelled(problem, expr) for problem, expr in problems.items()),
         key=("job",),
-        for_=thresholds.DEGRADED_FOR,
         keep=thresholds.EVENT_KEEP_FIRING,
         summary="Not all background work is accounted for.",
         description=f"In job {{{{ $labels.job }}}} {texts.cases('problem', sentences, _SCAN)}.",

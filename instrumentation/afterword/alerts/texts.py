@@ -8,6 +8,7 @@ from afterword.contract import Metric
 TASK: Final = "{{ $labels.task }} ({{ $labels.kind }}) in service {{ $labels.service }}"
 ROUTE: Final = "{{ $labels.method }} {{ $labels.route }} in service {{ $labels.service }}"
 COUNT: Final = '{{ printf "%.0f" $value }}'
+PERCENT: Final = "{{ $value | humanizePercentage }}"
 AGE: Final = "{{ humanizeDuration $value }}"
 WHOLE, DURATION = 'printf "%.0f"', "humanizeDuration"
 

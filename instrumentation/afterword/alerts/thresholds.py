@@ -3,7 +3,7 @@
 Deadlines are not here: they are metrics, set per task, so that no rule has to be edited.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 #: How often the rules are evaluated.
 GROUP_INTERVAL: Final = 15.0
@@ -26,6 +26,16 @@ STATE_KEEP_FIRING: Final = 60.0
 SLOW_TIMES: Final = 10.0
 SLOW_LEAST: Final = 60.0
 SLOW_FOR: Final = 30.0
+
+#: A backlog that was never shorter than this all the time, and is longer by a factor than a while before, grows: fast,
+#: or steadily and still.
+BACKLOG_LEAST: Final = 10
+BACKLOG_TIMES: Final = 1.2
+BACKLOG_STILL: Final = 1.02
+BACKLOG_WINDOW: Final = 300.0
+BACKLOG_RECENT: Final = 600.0
+BACKLOG_EARLIER: Final = 3600.0
+BACKLOG_FOR: Final = 300.0
 
 #: A route is compared with its own past: so far back, in windows for busy and for quiet routes.
 ROUTE_PAST: Final = 86400.0
@@ -69,3 +79,26 @@ SIDECAR_DOWN_FLOOR: Final = 10.0
 SCAN_STALE: Final = 60.0
 #: A ledger that cannot be opened for a moment, or a directory that is being made, is nothing yet.
 DEGRADED_FOR: Final = 120.0
+
+
+class Burn(NamedTuple):
+    """The error budget is spent this many times too fast, in the long window and still in the short one (seconds)."""
+
+    long: float
+    short: float
+    times: float
+
+
+#: Multi-window burn rates of the SRE workbook, for a budget of 30 days: 2 % of it in an hour, 5 % in six; 10 % in a
+#: day or in three.
+BURN_FAST: Final = (Burn(3600, 300, 14.4), Burn(21600, 1800, 6))
+BURN_SLOW: Final = (Burn(86400, 7200, 3), Burn(259200, 21600, 1))
+BURN_FAST_FOR: Final = 120.0
+BURN_SLOW_FOR: Final = 3600.0
+#: A share of fewer runs than this is chance, and AfterwordTaskFailed, TaskLost and TaskDropped tell of each.
+BURN_LEAST: Final = 20
+#: The share of what was scheduled that has to be done.
+OBJECTIVE: Final = 0.99
+#: What the burn rates are made of is counted in windows of this length, and recorded this often.
+BUDGET_WINDOW: Final = 300.0
+BUDGET_INTERVAL: Final = 60.0

@@ -19,10 +19,8 @@ def _ended(site: Site) -> Alert:
     recent = recent_errors(site)
     return site.alert(
         "AfterwordWorkerEnded",
-        "critical",
-        f"{by('sum', TASK_KEY, contract.WORKERS_ENDED.sample)} > 0",
+        f"{by('sum', TASK_KEY, contract.WORKERS_ENDED.sample)} > {site.limit('AfterwordWorkerEnded')}",
         key=TASK_KEY,
-        for_=thresholds.WORKER_ENDED_FOR,
         keep=thresholds.STATE_KEEP_FIRING,
         summary="A worker ended while its process goes on.",
         description=(
@@ -42,10 +40,8 @@ def _stalled(site: Site) -> Alert:
     since = f"max(time() - ({texts.of_alert(contract.WORKER_PROGRESS)} > 0))"
     return site.alert(
         "AfterwordWorkerStalled",
-        "warning",
-        f"{by('sum', TASK_KEY, contract.WORKERS_STALLED.sample)} > 0",
+        f"{by('sum', TASK_KEY, contract.WORKERS_STALLED.sample)} > {site.limit('AfterwordWorkerStalled')}",
         key=TASK_KEY,
-        for_=thresholds.STATE_FOR,
         keep=thresholds.STATE_KEEP_FIRING,
         summary="A worker is alive but makes no progress.",
         description=(

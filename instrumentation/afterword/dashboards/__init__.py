@@ -6,11 +6,17 @@ Building them needs the extra ``dashboards``; loading the generated files needs 
 import warnings
 from pathlib import Path
 
+from afterword.alerts.config import Config
+from afterword.alerts.site import Site
+
 __all__ = ["build", "write"]
 
 
-def build() -> dict[str, str]:
-    """Each dashboard as JSON text by file name. Raises ImportError with the line to type when the extra is missing."""
+def build(config: Config | None = None) -> dict[str, str]:
+    """Each dashboard as JSON text by file name, with the thresholds that ``config`` gives the alerts.
+
+    Raises ImportError with the line to type when the extra is missing.
+    """
     try:
         with warnings.catch_warnings():
             # The SDK announces its next dashboard format on import; the classic one is what we ship.
@@ -21,12 +27,13 @@ def build() -> dict[str, str]:
         if (error.name or "").split(".")[0] != "grafana_foundation_sdk":
             raise
         raise ImportError("Building dashboards needs one more package: pip install 'afterword[dashboards]'") from None
-    return {f"{page.UID}.json": to_json(page.dashboard()) for page in (overview, runtime, workers)}
+    site = Site(config=config or Config())
+    return {f"{page.UID}.json": to_json(page.dashboard(site)) for page in (overview, runtime, workers)}
 
 
-def write(directory: Path) -> list[Path]:
+def write(directory: Path, config: Config | None = None) -> list[Path]:
     """Write every dashboard into ``directory``, which is created when missing; returns the files."""
-    texts = build()
+    texts = build(config)
     directory.mkdir(parents=True, exist_ok=True)
     files = []
     for name, text in texts.items():

@@ -7,6 +7,7 @@ from grafana_foundation_sdk.models import dashboard as m
 from afterword import contract, words
 from afterword.alerts import links, thresholds
 from afterword.alerts.clock import duration
+from afterword.alerts.site import Site
 from afterword.dashboards import parts, queries
 from afterword.dashboards.frame import framed
 from afterword.dashboards.layout import Place, Row
@@ -26,7 +27,7 @@ _CRITICAL, _WARNING = "semi-dark-red", "dark-orange"
 WINDOW: Final = duration(thresholds.EVENT_WINDOW)
 
 
-def dashboard() -> m.Dashboard:
+def dashboard(_: Site) -> m.Dashboard:
     """The whole dashboard, classic format."""
     return framed(
         "Overview",

@@ -5,8 +5,9 @@ from typing import Final
 from grafana_foundation_sdk.models import dashboard as m
 
 from afterword import contract, words
-from afterword.alerts import links, thresholds
+from afterword.alerts import links
 from afterword.alerts.clock import duration
+from afterword.alerts.site import Site
 from afterword.dashboards import parts, queries
 from afterword.dashboards.frame import framed
 from afterword.dashboards.layout import Place, Row
@@ -22,17 +23,17 @@ _CAUSES: Final = {
 }  # fmt: skip
 
 
-def dashboard() -> m.Dashboard:
-    """The whole dashboard, classic format."""
+def dashboard(site: Site) -> m.Dashboard:
+    """The whole dashboard, classic format, with the thresholds of ``site``."""
     return framed(
         "Runtime",
         UID,
         "The processes of the services: how they live, stop and die, their event loops, thread pools and routes.",
-        (_verdict(), _processes(), _loop(), _pool(), _routes()),
+        (_verdict(site), _processes(), _loop(site), _pool(), _routes()),
     )
 
 
-def _verdict() -> Row:
+def _verdict(site: Site) -> Row:
     exits = {cause: f"sum({queries.happened(contract.PROCESS_EXITS, cause=cause)})" for cause in _CAUSES}
     known = contract.PROCESSES
     panels = (
@@ -60,20 +61,20 @@ def _verdict() -> Row:
         verdict(
             "Stopping",
             "Services with a process that was asked to stop and has not ended, now. "
-            f"Beyond {duration(thresholds.SHUTDOWN_HANGS)}: AfterwordShutdownHangs.",
+            f"Beyond {duration(site.threshold('AfterwordShutdownHangs'))}: AfterwordShutdownHangs.",
             queries.or_zero(f"count({queries.of(contract.STOPPING)} > 0)", known),
             bad=_WARNING,
         ),
         verdict(
             "Blocked loops",
             "Event loops that do not turn, now, of whatever length. "
-            f"Beyond {duration(thresholds.LOOP_BLOCKED)}: AfterwordEventLoopBlocked.",
+            f"Beyond {duration(site.threshold('AfterwordEventLoopBlocked'))}: AfterwordEventLoopBlocked.",
             queries.or_zero(f"count({queries.of_service(contract.LOOP_BLOCKED)})", known),
             bad=_WARNING,
         ),
         verdict(
             "Calls waiting for a thread",
-            f"Now, over all pools. With a full pool for {duration(thresholds.POOL_EXHAUSTED_FOR)}: "
+            f"Now, over all pools. With a full pool for {site.lasting('AfterwordThreadPoolExhausted')}: "
             "AfterwordThreadPoolExhausted.",
             queries.or_zero(queries.total(contract.POOL_WAITING), known),
             bad=_WARNING,
@@ -110,7 +111,7 @@ def _processes() -> Row:
     return Row(2, "Processes: how many live, and how do they end?", [Place(21, alive, 12, 8), Place(22, ended, 12, 8)])
 
 
-def _loop() -> Row:
+def _loop(site: Site) -> Row:
     lag = times(
         "Event loop lag",
         "How late timers ran in the last second, the worst process of each service. Milliseconds are normal.",
@@ -124,7 +125,7 @@ def _loop() -> Row:
         "most often a request handler.",
         [
             Query(f"(max by (task) ({queries.of_service(contract.LOOP_BLOCKED)})) or on () {none}", "{{task}}"),
-            Query(f"0 * {known} + {thresholds.LOOP_BLOCKED:g}", "alert", RED, dashed=True),
+            Query(f"0 * {known} + {site.limit('AfterwordEventLoopBlocked')}", "alert", RED, dashed=True),
         ],
         unit=parts.SECONDS,
     )

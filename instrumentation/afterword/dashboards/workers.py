@@ -7,6 +7,7 @@ from grafana_foundation_sdk.models import dashboard as m
 from afterword import contract, words
 from afterword.alerts import links
 from afterword.alerts.promql import age
+from afterword.alerts.site import Site
 from afterword.dashboards import parts, queries
 from afterword.dashboards.frame import framed
 from afterword.dashboards.layout import Place, Row
@@ -23,7 +24,7 @@ _LANE: Final = ", ".join(queries.LANE)
 STATES: Final = tuple(zip(queries.WORKER_STATES, (GREEN, YELLOW, ORANGE, RED), strict=True))
 
 
-def dashboard() -> m.Dashboard:
+def dashboard(_: Site) -> m.Dashboard:
     """The whole dashboard, classic format."""
     return framed(
         "Workers",
