@@ -7,7 +7,7 @@ import promql_parser
 
 from afterword import contract
 from afterword.alerts.budget import RECORDED
-from afterword.alerts.promql import TASK_KEY, UP
+from afterword.alerts.promql import SCRAPE_DURATION, SCRAPE_SAMPLES, TASK_KEY, UP
 
 #: Labels that Prometheus gives to every series it scrapes.
 TARGET_LABELS = frozenset({"job", "instance"})
@@ -15,7 +15,10 @@ TARGET_LABELS = frozenset({"job", "instance"})
 
 def known_series() -> dict[str, frozenset[str]]:
     """Every series of the contract with the labels it can have."""
-    series: dict[str, frozenset[str]] = {UP: TARGET_LABELS, **dict.fromkeys(RECORDED, frozenset(TASK_KEY))}
+    series: dict[str, frozenset[str]] = {
+        **dict.fromkeys((UP, SCRAPE_DURATION, SCRAPE_SAMPLES), TARGET_LABELS),
+        **dict.fromkeys(RECORDED, frozenset(TASK_KEY)),
+    }
     for metric in contract.METRICS:
         labels = TARGET_LABELS | set(metric.labels)
         if metric.type == "counter":
@@ -58,7 +61,7 @@ def _kept(expr: str) -> frozenset[str]:
 
 def _made(expr: str) -> frozenset[str]:
     calls = [node for node in walk(promql_parser.parse(expr)) if type(node).__name__ == "Call"]
-    return frozenset(call.args[1].val for call in calls if call.func.name == "label_replace")
+    return frozenset(call.args[1].val for call in calls if call.func.name in ("label_replace", "label_join"))
 
 
 def unknown(expr: str) -> list[str]:

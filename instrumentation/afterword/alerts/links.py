@@ -7,8 +7,11 @@ from typing import Final
 RUNBOOKS: Final = "alerts/runbooks"
 #: Stable for ever: alerts, bookmarks and other dashboards point at it.
 OVERVIEW_UID: Final = "afterword-overview"
+TASK_UID: Final = "afterword-task"
+LOSSES_UID: Final = "afterword-losses"
 RUNTIME_UID: Final = "afterword-runtime"
 WORKERS_UID: Final = "afterword-workers"
+TELEMETRY_UID: Final = "afterword-telemetry"
 
 
 def runbook(base: str, alert: str) -> str:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from afterword import words
 from afterword.contract import ROUTE_LABELS, TASK_LABELS, Metric
 
-#: Set by Prometheus itself on every target; part of no contract of ours.
+#: Set by Prometheus itself on every target; part of no contract of ours. The rules read the first one only.
 UP = "up"
+SCRAPE_DURATION, SCRAPE_SAMPLES = "scrape_duration_seconds", "scrape_samples_scraped"
 #: What alerts and tables are aggregated to: it survives restarts and replaced instances.
 TASK_KEY = ("job", *TASK_LABELS)
 SERVICE_KEY = ("job", "service")

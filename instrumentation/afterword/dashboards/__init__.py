@@ -21,14 +21,15 @@ def build(config: Config | None = None) -> dict[str, str]:
         with warnings.catch_warnings():
             # The SDK announces its next dashboard format on import; the classic one is what we ship.
             warnings.simplefilter("ignore", DeprecationWarning)
-            from afterword.dashboards import overview, runtime, workers
+            from afterword.dashboards import losses, overview, runtime, task, telemetry, workers
             from afterword.dashboards.layout import to_json
     except ImportError as error:
         if (error.name or "").split(".")[0] != "grafana_foundation_sdk":
             raise
         raise ImportError("Building dashboards needs one more package: pip install 'afterword[dashboards]'") from None
+    pages = (overview, task, losses, runtime, workers, telemetry)
     site = Site(config=config or Config())
-    return {f"{page.UID}.json": to_json(page.dashboard(site)) for page in (overview, runtime, workers)}
+    return {f"{page.UID}.json": to_json(page.dashboard(site)) for page in pages}
 
 
 def write(directory: Path, config: Config | None = None) -> list[Path]:

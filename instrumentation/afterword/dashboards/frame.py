@@ -1,4 +1,4 @@
-"""What all dashboards have around their rows: variables, links to each other, deaths of processes as annotations."""
+"""What all dashboards have around their rows: variables, links to each other, what happened as annotations."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -11,7 +11,6 @@ from afterword.dashboards import parts, queries
 from afterword.dashboards.layout import Row, assemble
 
 TAG: Final = "afterword"
-_DEATH: Final = "red"
 #: The SDK hides links and annotations in a menu unless this key is absent.
 _SHOWN: Any = None
 
@@ -36,8 +35,9 @@ def framed(title: str, uid: str, description: str, layout: Sequence[Row]) -> m.D
         .timezone("browser")
         .tooltip(m.DashboardCursorSync.CROSSHAIR)
         .link(_others())
-        .annotation(_deaths())
     )
+    for annotation in _annotations():
+        builder = builder.annotation(annotation)
     for variable in _variables():
         builder = builder.with_variable(variable)
     built = assemble(builder, layout)
@@ -73,16 +73,28 @@ def _others() -> d.DashboardLink:
     return link.include_vars(True).keep_time(True).placement(_SHOWN)
 
 
-def _deaths() -> d.AnnotationQuery:
-    killed = queries.per_step_unborn(contract.PROCESS_EXITS, "1m", cause=words.EXIT_KILLED)
+def _annotations() -> list[d.AnnotationQuery]:
+    """What happened to processes and work, as lines through every graph."""
+    ended = queries.per_step_unborn
+    killed = f"sum by (service) ({ended(contract.PROCESS_EXITS, '1m', cause=words.EXIT_KILLED)})"
+    restarted = f"sum by (service) ({ended(contract.PROCESS_EXITS, '1m', cause=words.EXIT_CLEAN)})"
+    lost = f"sum by (service, task) ({queries.without_workers(contract.LOST, ended(contract.LOST, '1m'))})"
+    return [
+        _annotation("Process killed", killed, "red", "{{service}}"),
+        _annotation("Restart or deploy", restarted, "blue", "{{service}}: a process ended in order"),
+        _annotation("Work lost", lost, "dark-red", "{{service}} / {{task}}"),
+    ]
+
+
+def _annotation(name: str, expr: str, color: str, text: str) -> d.AnnotationQuery:
     return (
         d.AnnotationQuery()
-        .name("Process killed")
+        .name(name)
         .datasource(parts.SOURCE)
         .enable(True)
-        .icon_color(_DEATH)
-        .expr(f"sum by (service) ({killed})")
-        .title_format("Process killed")
-        .text_format("{{service}}")
+        .icon_color(color)
+        .expr(expr)
+        .title_format(name)
+        .text_format(text)
         .placement(_SHOWN)
     )

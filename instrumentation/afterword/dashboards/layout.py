@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from grafana_foundation_sdk.builders import dashboard as d
+from grafana_foundation_sdk.builders import text
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as m
+from grafana_foundation_sdk.models.text import TextMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,18 +23,31 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One question, and the panels that answer it."""
+    """One question, two lines on what its answer says and where to go next, and the panels that answer it."""
 
     id: int
     title: str
     places: Sequence[Place]
+    text: str
+
+    @property
+    def shown(self) -> list[Place]:
+        """Its panels, the text first."""
+        return [Place(10 * self.id, _text(self.text), 24, _TEXT_HEIGHT), *self.places]
+
+
+_TEXT_HEIGHT: Final = 2
+
+
+def _text(markdown: str) -> Any:
+    return text.Panel().mode(TextMode.MARKDOWN).content(markdown).transparent(True)
 
 
 def assemble(builder: d.Dashboard, layout: Sequence[Row]) -> m.Dashboard:
     """The dashboard with every row and panel at its own place, under its own number."""
     for row in layout:
         builder.with_row(d.Row(row.title))
-        for place in row.places:
+        for place in row.shown:
             builder.with_panel(place.panel)
     built = builder.build()
     for panel, (number, position) in zip(built.panels or [], _positions(layout), strict=True):
@@ -51,7 +66,7 @@ def _positions(layout: Sequence[Row]) -> Iterable[tuple[int, m.GridPos]]:
     for row in layout:
         yield row.id, m.GridPos(h=1, w=24, x=0, y=y)
         y, x, height = y + 1, 0, 0
-        for place in row.places:
+        for place in row.shown:
             if x + place.width > 24:
                 x, y, height = 0, y + height, 0
             yield place.id, m.GridPos(h=place.height, w=place.width, x=x, y=y)

@@ -10,6 +10,7 @@ from afterword.alerts.clock import duration
 from afterword.alerts.site import Site
 from afterword.dashboards import parts, queries
 from afterword.dashboards.frame import framed
+from afterword.dashboards.going import said, to
 from afterword.dashboards.layout import Place, Row
 from afterword.dashboards.panels import bars, lanes, rates, stack, times, verdict
 from afterword.dashboards.parts import Query
@@ -98,7 +99,13 @@ def _verdict() -> Row:
         ),
     )
     title = "Verdict: is anything wrong? Lost, failed and dropped in the chosen time range, the rest now"
-    return Row(1, title, [Place(11 + n, panel, 3, 4) for n, panel in enumerate(panels)])
+    return Row(
+        1,
+        title,
+        [Place(11 + n, panel, 3, 4) for n, panel in enumerate(panels)],
+        "Green is *looked, and there is none*; grey is *nothing known*, which is no health: then look at "
+        f"{said(links.TELEMETRY_UID)}. What was lost, and how to repeat it: {said(links.LOSSES_UID)}.",
+    )
 
 
 def _status() -> Row:
@@ -109,7 +116,13 @@ def _status() -> Row:
         Query(queries.state(), "{{service}} / {{task}}"),
         STATES,
     )
-    return Row(2, "Status: since when, and which task?", [Place(21, panel, 24, 8)])
+    return Row(
+        2,
+        "Status: since when, and which task?",
+        [Place(21, panel, 24, 8)],
+        "A lane keeps its colour as long as the alert of that name does. Find the moment it changed, narrow the time "
+        f"range to it, and choose the task for {said(links.TASK_UID)}.",
+    )
 
 
 def _flow() -> Row:
@@ -147,7 +160,7 @@ def _flow() -> Row:
     )
     gone = bars(
         "Lost and dropped runs",
-        "Each bar is the number since the bar before; the legend has the total of the time range.",
+        parts.EACH_BAR,
         [
             Query(queries.or_zero(f"sum({queries.per_step(contract.LOST)})", contract.SCHEDULED), "lost", RED),
             Query(queries.or_zero(f"sum({queries.per_step(contract.DROPPED)})", contract.SCHEDULED), "dropped", PURPLE),
@@ -155,7 +168,13 @@ def _flow() -> Row:
         legend=parts.beside(["sum"]),
     )
     title = "Flow: does everything that is handed over come to an end?"
-    return Row(3, title, [Place(31, speed, 12, 9), Place(32, gap, 12, 9), Place(33, gone, 24, 6)])
+    return Row(
+        3,
+        title,
+        [Place(31, speed, 12, 9), Place(32, gap, 12, 9), Place(33, gone, 24, 6)],
+        "In time is what work looks like. Late runs wait for a thread or the event loop "
+        f"({said(links.RUNTIME_UID)}); red will never be done ({said(links.LOSSES_UID)}).",
+    )
 
 
 def _errors_and_time() -> Row:
@@ -168,7 +187,7 @@ def _errors_and_time() -> Row:
     panels = (
         bars(
             "Failed runs, by task",
-            "Each bar is the number since the bar before; the legend has the total of the time range.",
+            parts.EACH_BAR,
             [Query(queries.or_none(failed, "task"), "{{task}}")],
         ),
         bars(
@@ -180,7 +199,13 @@ def _errors_and_time() -> Row:
         _times("Time running", note, contract.RUN, contract.DEADLINE),
     )
     places = [Place(41 + n, panel, 12, 10 if n < 2 else 8) for n, panel in enumerate(panels)]
-    return Row(4, "Errors and time: what fails, and how long does it take?", places)
+    return Row(
+        4,
+        "Errors and time: what fails, and how long does it take?",
+        places,
+        "Bars say what fails and since when; the percentiles say whether it got slow before it failed. One task at a "
+        f"time: {said(links.TASK_UID)}. What runs for ever: {said(links.WORKERS_UID)}.",
+    )
 
 
 def _times(title: str, note: str, histogram: contract.Metric, limit: contract.Metric) -> Any:
@@ -194,10 +219,9 @@ def _worst() -> Row:
     lane = queries.LANE
     lost = f"sum by ({', '.join(lane)}) ({queries.happened(contract.LOST)})"
     failed = f"sum by ({', '.join(lane)}) ({queries.happened(contract.FINISHED, outcome=words.FAILED)})"
-    success = f"1000 * max by ({', '.join(lane)}) ({queries.of(contract.LAST_SUCCESS)})"
+    success = f"1000 * max by ({', '.join(lane)}) ({queries.of_runs(contract.LAST_SUCCESS)})"
     started = f"60 * sum by ({', '.join(lane)}) (rate({queries.of(contract.STARTED)}[$__range]))"
-    here = f"/d/{UID}?${{datasource:queryparam}}&${{job:queryparam}}&${{__url_time_range}}"
-    link = f"{here}&var-service=${{__data.fields.Service}}&var-task=${{__data.fields.Task}}"
+    link = to(links.TASK_UID, service="Service", task="Task")
     never = m.ValueMap(options={"0": m.ValueMappingResult(text="never", index=0)})
     columns = (
         Column(
@@ -224,7 +248,14 @@ def _worst() -> Row:
             steps=_from_one(DARK_ORANGE),
             description="The age of the oldest run as a share of the deadline; 100 % and more is overdue.",
         ),
-        Column("p95", queries.quantile(0.95, contract.RUN, "$__range", lane), width=85, unit=parts.SECONDS, decimals=1),
+        Column(
+            "p95",
+            f"{queries.quantile(0.95, contract.RUN, '$__range', lane)} >= 0",
+            width=85,
+            unit=parts.SECONDS,
+            decimals=1,
+            description="Nothing where no run ended.",
+        ),
         Column("Last success", success, width=145, unit="dateTimeFromNow", mapping=never),
     )
     panel = rows(
@@ -233,7 +264,13 @@ def _worst() -> Row:
         columns,
         sort="State",
     )
-    return Row(5, "Worst tasks: where to look first", [Place(51, panel, 24, 12)])
+    return Row(
+        5,
+        "Worst tasks: where to look first?",
+        [Place(51, panel, 24, 12)],
+        "Click a task to see where its runs go, how long they take and why they fail. Sorted by the state; click the "
+        "head of a column to sort by that.",
+    )
 
 
 def _from_one(color: str) -> parts.Steps:

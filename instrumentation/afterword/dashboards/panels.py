@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
+from grafana_foundation_sdk.builders import heatmap as h
 from grafana_foundation_sdk.builders import stat, statetimeline, timeseries
 from grafana_foundation_sdk.builders.common import (
     GraphThresholdsStyleConfig,
@@ -13,6 +14,8 @@ from grafana_foundation_sdk.builders.common import (
 )
 from grafana_foundation_sdk.models import common as c
 from grafana_foundation_sdk.models import dashboard as m
+from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from afterword.dashboards import parts
 from afterword.dashboards.parts import Query
@@ -109,6 +112,29 @@ def lanes(title: str, description: str, query: Query, states: Sequence[tuple[str
         .legend(parts.listed([]))
         .tooltip(parts.tooltip())
         .with_target(parts.target(query, "A"))
+    )
+
+
+def heatmap(title: str, description: str, expr: str) -> Any:
+    """How runs spread over the buckets of a histogram, in seconds; ``expr`` is by ``le``, per step."""
+    target = parts.target(Query(expr, "{{le}}", exemplars=True), "A").format(PromQueryFormat.HEATMAP)
+    return (
+        h.Panel()
+        .title(title)
+        .description(description)
+        .datasource(parts.SOURCE)
+        .unit(parts.COUNT)
+        .interval(parts.MIN_STEP)
+        .max_data_points(120)
+        .calculate(False)
+        .color(h.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Blues").steps(32))
+        .y_axis(h.YAxisConfig().unit(parts.SECONDS))
+        .cell_gap(1)
+        .filter_values(h.FilterValueRange().le(1e-9))
+        .tooltip(h.HeatmapTooltip().mode(c.TooltipDisplayMode.SINGLE).y_histogram(True))
+        .no_value(parts.NO_DATA)
+        .show_legend()
+        .with_target(target)
     )
 
 

@@ -19,6 +19,8 @@ PER_SECOND: Final = "ops"
 REQUESTS_PER_SECOND: Final = "reqps"
 SHARE: Final = "percentunit"
 
+#: What a panel of bars says about itself.
+EACH_BAR: Final = "Each bar is the number since the bar before; the legend has the total of the time range."
 NO_DATA: Final = "no data"
 GREY: Final = "#6e7177"
 MIN_STEP: Final = "15s"
@@ -37,6 +39,8 @@ class Query:
     color: str = ""
     #: Drawn as a dashed line without area.
     dashed: bool = False
+    #: With the traces of single runs as points, where the data source has exemplars.
+    exemplars: bool = False
 
 
 def states(states: Sequence[tuple[str, str]]) -> m.ValueMap:
@@ -53,6 +57,8 @@ def target(query: Query, ref: str, *, instant: bool = False, table_: bool = Fals
     target = prometheus.Dataquery().expr(query.expr).ref_id(ref).datasource(SOURCE)
     if query.name:
         target = target.legend_format(query.name)
+    if query.exemplars:
+        target = target.exemplar(True)
     target = target.instant() if instant else target.range()
     return target.format(PromQueryFormat.TABLE) if table_ else target
 

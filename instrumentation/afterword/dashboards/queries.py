@@ -6,7 +6,7 @@ from typing import Final
 from afterword import contract, words
 from afterword.alerts import thresholds
 from afterword.alerts.clock import duration
-from afterword.alerts.promql import UP, Counter, age, by, events, select
+from afterword.alerts.promql import NO_WORKER, UP, Counter, age, by, events, select
 
 JOB: Final = {"job": "$job"}
 SERVICES: Final = {**JOB, "service": "$service"}
@@ -29,9 +29,29 @@ def of(metric: contract.Metric, **equal: str) -> str:
     return select(metric.sample, equal, _variables(metric))
 
 
+def of_runs(metric: contract.Metric) -> str:
+    """The same without workers, which are as old as their process and never succeed."""
+    return select(metric.sample, None, _variables(metric), NO_WORKER)
+
+
 def of_service(metric: contract.Metric) -> str:
     """The selector of a metric under the chosen services, whatever task it names: it may name none."""
     return select(metric.sample, match=SERVICES)
+
+
+def of_bucket(histogram: contract.Metric) -> str:
+    """The selector of a histogram's buckets."""
+    return select(histogram.bucket, match=_variables(histogram))
+
+
+def created(metric: contract.Metric) -> str:
+    """The selector of the time since which a counter counts."""
+    return select(metric.created, match=_variables(metric))
+
+
+def by_lane(metric: contract.Metric) -> str:
+    """A gauge or counter by service and task."""
+    return by("sum", LANE, of(metric))
 
 
 def total(metric: contract.Metric) -> str:
@@ -46,12 +66,12 @@ def rate(metric: contract.Metric, **equal: str) -> str:
 
 def happened(metric: contract.Metric, **equal: str) -> str:
     """Per series, how many in the chosen time range: whole numbers, also of targets that are gone by now."""
-    return _events(metric, equal, "$__range", "$__range_s", ended=True)
+    return without_workers(metric, _events(metric, equal, "$__range", "$__range_s", ended=True), "$__range")
 
 
 def recently(metric: contract.Metric, **equal: str) -> str:
     """Per series, how many in the window of the alerts: whole numbers."""
-    return _events(metric, equal, WINDOW, f"{thresholds.EVENT_WINDOW:g}")
+    return without_workers(metric, _events(metric, equal, WINDOW, f"{thresholds.EVENT_WINDOW:g}"))
 
 
 def per_step(metric: contract.Metric, **equal: str) -> str:
@@ -61,11 +81,12 @@ def per_step(metric: contract.Metric, **equal: str) -> str:
     minute, and the difference before the birth.
     """
     counter, step = Counter(metric, equal, _variables(metric)), "$__interval"
-    return (
+    grown = (
         f"(({counter.total} - last_over_time({counter.total}[{_LOOKBACK}] offset {step})) >= 0"
         f" or ({counter.total} and (time() - {counter.created} < $__interval_ms / 1000 + 60))"
         f" or ({counter.total} - min_over_time({counter.total}[{step}]))) > 0"
     )
+    return without_workers(metric, grown)
 
 
 def per_step_unborn(metric: contract.Metric, step: str = "$__interval", **equal: str) -> str:
@@ -81,19 +102,25 @@ def or_zero(expr: str, known: contract.Metric) -> str:
     return f"({expr}) or 0 * sum({of(known)})"
 
 
-def or_none(expr: str, label: str) -> str:
-    """``expr`` by ``label``, and a line called none at 0 where nothing happened though tasks are known."""
-    return f'({expr}) or on () label_replace(0 * {total(contract.SCHEDULED)}, "{label}", "none", "", "")'
+def or_none(expr: str, label: str, known: contract.Metric = contract.SCHEDULED) -> str:
+    """``expr`` by ``label``, and a line called none at 0 where nothing happened though ``known`` is there."""
+    return f'({expr}) or on () label_replace(0 * {total(known)}, "{label}", "none", "", "")'
+
+
+def joined(expr: str, *labels: str) -> str:
+    """``expr`` by these labels, joined to one called what: where there is none of them, a legend has no gap."""
+    names = ", ".join(f'"{label}"' for label in labels)
+    return f'sum by (what) (label_join({expr}, "what", " ", {names}))'
 
 
 def key_or_zero(expr: str) -> str:
     """``expr`` by service and task, and 0 for every other known task."""
-    return f"({expr}) or 0 * {by('sum', LANE, of(contract.SCHEDULED))}"
+    return f"({expr}) or 0 * {by_lane(contract.SCHEDULED)}"
 
 
 def oldest(since: contract.Metric) -> str:
-    """Per service and task: the age of the oldest run; nothing where there is none."""
-    return by("max", LANE, age(of(since)))
+    """Per service and task: the age of the oldest run; nothing where there is none. Workers are as old as they are."""
+    return by("max", LANE, age(of_runs(since)))
 
 
 def overrun() -> str:
@@ -129,8 +156,8 @@ def worker_state() -> str:
 
 def quantile(q: float, histogram: contract.Metric, window: str = "$__rate_interval", keep: tuple[str, ...] = ()) -> str:
     """An estimate from the buckets, in seconds."""
-    buckets = select(histogram.bucket, match=_variables(histogram))
-    return f"histogram_quantile({q:g}, {by('sum', (*keep, 'le'), f'rate({buckets}[{window}])')})"
+    buckets = f"rate({of_bucket(histogram)}[{window}])"
+    return f"histogram_quantile({q:g}, {by('sum', (*keep, 'le'), buckets)})"
 
 
 def services_gone() -> str:
@@ -150,6 +177,19 @@ def _events(
 ) -> str:
     counter = Counter(metric, equal, _variables(metric))
     return f"({events(counter, window=window, seconds=seconds, lookback=_LOOKBACK, ended=ended)}) > 0"
+
+
+def ever(metric: contract.Metric) -> str:
+    """Per series, the total as it stands."""
+    return without_workers(metric, of(metric))
+
+
+def without_workers(metric: contract.Metric, expr: str, window: str = "") -> str:
+    """``expr``; of what is lost, without the workers that ended with their process, as they are meant to."""
+    if metric is not contract.LOST:
+        return expr
+    ended = select(metric.sample, {"kind": words.WORKER}, JOB, {"reason": words.LOST_COLLECTED})
+    return f"(({expr}) unless {f'last_over_time({ended}[{window}])' if window else ended})"
 
 
 def _variables(metric: contract.Metric) -> Mapping[str, str]:

@@ -10,6 +10,7 @@ from afterword.alerts.clock import duration
 from afterword.alerts.site import Site
 from afterword.dashboards import parts, queries
 from afterword.dashboards.frame import framed
+from afterword.dashboards.going import said
 from afterword.dashboards.layout import Place, Row
 from afterword.dashboards.panels import bars, levels, rates, times, verdict
 from afterword.dashboards.parts import Query
@@ -83,7 +84,13 @@ def _verdict(site: Site) -> Row:
     title = (
         "Verdict: do the processes live, and can they work? Killed and failed in the chosen time range, the rest now"
     )
-    return Row(1, title, [Place(11 + n, panel, 4, 4) for n, panel in enumerate(panels)])
+    return Row(
+        1,
+        title,
+        [Place(11 + n, panel, 4, 4) for n, panel in enumerate(panels)],
+        "A process that lives can still be unable to work: a loop that does not turn, a pool without a free thread. "
+        f"Grey is *nothing known*: {said(links.TELEMETRY_UID)}.",
+    )
 
 
 def _processes() -> Row:
@@ -108,7 +115,13 @@ def _processes() -> Row:
         ],
         legend=parts.beside(["sum"]),
     )
-    return Row(2, "Processes: how many live, and how do they end?", [Place(21, alive, 12, 8), Place(22, ended, 12, 8)])
+    return Row(
+        2,
+        "Processes: how many live, and how do they end?",
+        [Place(21, alive, 12, 8), Place(22, ended, 12, 8)],
+        "A deploy shows as a step and green bars. Red bars at different times are a crash loop; what each of those "
+        f"processes owed is on {said(links.LOSSES_UID)}.",
+    )
 
 
 def _loop(site: Site) -> Row:
@@ -129,7 +142,13 @@ def _loop(site: Site) -> Row:
         ],
         unit=parts.SECONDS,
     )
-    return Row(3, "Event loop: does it turn, and who holds it up?", [Place(31, lag, 12, 8), Place(32, blocked, 12, 8)])
+    return Row(
+        3,
+        "Event loop: does it turn, and who holds it up?",
+        [Place(31, lag, 12, 8), Place(32, blocked, 12, 8)],
+        "Lag of seconds: something computes on the loop. The task with the highest block is the one to look at: "
+        f"{said(links.TASK_UID)}. A nameless one is most often a request handler.",
+    )
 
 
 def _pool() -> Row:
@@ -142,7 +161,13 @@ def _pool() -> Row:
             Query(queries.total(contract.POOL_LIMIT), "limit", RED, dashed=True),
         ],
     )
-    return Row(4, "Thread pool: is there room?", [Place(41, panel, 24, 7)])
+    return Row(
+        4,
+        "Thread pool: is there room?",
+        [Place(41, panel, 24, 7)],
+        "Busy at the limit for minutes: sync endpoints and sync tasks wait for each other. What the threads do is on "
+        f"{said(links.TASK_UID)}, by the age of the oldest run.",
+    )
 
 
 def _routes() -> Row:
@@ -166,13 +191,18 @@ def _routes() -> Row:
     missed = bars(
         "Responses that missed a declared task",
         "Of endpoints with @afterword.expects(task): successful responses without it. Alert: AfterwordRouteMissedTask.",
-        [Query(_missed(), "{{route}} {{task}}")],
+        [Query(_missed(), "{{what}}")],
     )
     places = [Place(51, handed, 12, 8), Place(52, share, 12, 8), Place(53, missed, 24, 7)]
-    return Row(5, "Routes: do they still hand over?", places)
+    return Row(
+        5,
+        "Routes: do they still hand over?",
+        places,
+        "Traffic that goes on while the line falls to 0: an early return, a feature flag, a removed line. Compare with "
+        f"the deploys above; the tasks themselves are on {said(links.TASK_UID)}.",
+    )
 
 
 def _missed() -> str:
-    missed = f"sum by (route, task) ({queries.per_step_unborn(contract.ROUTE_MISSED)})"
-    nothing = f'label_replace(0 * {queries.total(contract.PROCESSES)}, "route", "none", "", "")'
-    return f"({missed}) or on () {nothing}"
+    missed = queries.joined(queries.per_step_unborn(contract.ROUTE_MISSED), "route", "task")
+    return queries.or_none(missed, "what", contract.PROCESSES)

@@ -36,6 +36,8 @@ def rows(title: str, description: str, columns: Sequence[Column], *, sort: str) 
     """A table with one row per label set, worst first."""
     queried = [column for column in columns if column.expr]
     renamed = {f"Value #{parts.ref(n)}": column.title for n, column in enumerate(queried)}
+    if len(queried) == 1:
+        renamed["Value"] = queried[0].title  # Grafana numbers the values only where there are several
     renamed |= {column.label: column.title for column in columns if column.label}
     source = {title: name for name, title in renamed.items()}
     order = {source[column.title]: n for n, column in enumerate(columns)}
@@ -80,5 +82,5 @@ def _cell(column: Column) -> list[m.DynamicConfigValue]:
     if column.steps or column.mapping is not None:
         values["custom.cellOptions"] = {"type": "color-text"}
     if column.link:
-        values["links"] = [{"title": "Only this task", "url": column.link}]
+        values["links"] = [{"title": "This task", "url": column.link}]
     return [m.DynamicConfigValue(id_val=key, value=value) for key, value in values.items() if value != ""]

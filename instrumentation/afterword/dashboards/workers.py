@@ -10,6 +10,7 @@ from afterword.alerts.promql import age
 from afterword.alerts.site import Site
 from afterword.dashboards import parts, queries
 from afterword.dashboards.frame import framed
+from afterword.dashboards.going import said
 from afterword.dashboards.layout import Place, Row
 from afterword.dashboards.panels import bars, lanes, times, verdict
 from afterword.dashboards.parts import Query
@@ -65,7 +66,13 @@ def _verdict() -> Row:
         ),
     )
     title = "Verdict: does every worker work? Errors in the chosen time range, the rest now"
-    return Row(1, title, [Place(11 + n, panel, 6, 4) for n, panel in enumerate(panels)])
+    return Row(
+        1,
+        title,
+        [Place(11 + n, panel, 6, 4) for n, panel in enumerate(panels)],
+        "A worker that ended does nothing until its process is started again; a stalled one is there and does nothing. "
+        f"Grey is *nothing known*: {said(links.TELEMETRY_UID)}.",
+    )
 
 
 def _status() -> Row:
@@ -75,7 +82,13 @@ def _status() -> Row:
         Query(queries.worker_state(), "{{service}} / {{task}}"),
         STATES,
     )
-    return Row(2, "Status: since when, and which worker?", [Place(21, panel, 24, 7)])
+    return Row(
+        2,
+        "Status: since when, and which worker?",
+        [Place(21, panel, 24, 7)],
+        "A lane that turns red at a deploy was broken by it; one that turns orange by itself waits for somebody who "
+        f"does not answer. Its processes: {said(links.RUNTIME_UID)}.",
+    )
 
 
 def _progress() -> Row:
@@ -87,7 +100,7 @@ def _progress() -> Row:
     )
     errors = bars(
         "Errors they swallowed",
-        "Each bar is the number since the bar before; the legend has the total of the time range.",
+        parts.EACH_BAR,
         [
             Query(
                 f"(sum by (task) ({queries.per_step(contract.SWALLOWED, **_KIND)})) or on () "
@@ -97,7 +110,13 @@ def _progress() -> Row:
         ],
     )
     title = "Progress: who stands still, and who fails in every round?"
-    return Row(3, title, [Place(31, without, 12, 9), Place(32, errors, 12, 9)])
+    return Row(
+        3,
+        title,
+        [Place(31, without, 12, 9), Place(32, errors, 12, 9)],
+        "A line that climbs in one piece stands still. Errors in every round, and no alert of the worker itself: it "
+        "catches them and goes on, and its log says what.",
+    )
 
 
 def _each() -> Row:
@@ -117,7 +136,13 @@ def _each() -> Row:
         ),
     )  # fmt: skip
     panel = rows("Workers, worst first", "Over all processes of a service.", columns, sort="State")
-    return Row(4, "Each worker", [Place(41, panel, 24, 9)])
+    return Row(
+        4,
+        "Each worker: where is it, and since when?",
+        [Place(41, panel, 24, 9)],
+        "Over all processes of a service. Where a stalled worker stands, file and line, is in the last table of "
+        f"{said(links.TASK_UID)} and in its log.",
+    )
 
 
 def _by(metric: contract.Metric, **equal: str) -> str:
