@@ -7,6 +7,7 @@ from grafana_foundation_sdk.builders import dashboard as d
 from grafana_foundation_sdk.models import dashboard as m
 
 from afterword import contract, words
+from afterword.alerts.promql import select
 from afterword.dashboards import parts, queries
 from afterword.dashboards.layout import Row, assemble
 
@@ -49,8 +50,9 @@ def _variables() -> list[Any]:
     return [
         d.DatasourceVariable("datasource").label("Data source").type("prometheus"),
         _variable("job", "Job", contract.SIDECAR_SCAN.sample),
-        _variable("service", "Service", f'{contract.PROCESSES.sample}{{job=~"$job"}}').all_value(".+"),
-        _variable("task", "Task", f'{contract.SCHEDULED.sample}{{job=~"$job",service=~"$service"}}').all_value(".+"),
+        _variable("instance", "Machine", select(contract.SIDECAR_SCAN.sample, match={"job": "$job"})).all_value(".+"),
+        _variable("service", "Service", select(contract.PROCESSES.sample, match=queries.JOB)).all_value(".+"),
+        _variable("task", "Task", select(contract.SCHEDULED.sample, match=queries.SERVICES)).all_value(".+"),
     ]
 
 

@@ -13,7 +13,7 @@ NAMES: Final[Mapping[str, str]] = {
     links.WORKERS_UID: "Workers",
     links.TELEMETRY_UID: "Telemetry",
 }
-_CHOSEN: Final = ("datasource", "job", "service", "task")
+_CHOSEN: Final = ("datasource", "job", "instance", "service", "task")
 
 
 def to(uid: str, **fields: str) -> str:

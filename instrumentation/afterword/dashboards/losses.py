@@ -113,7 +113,7 @@ def _when() -> Row:
 def _ledger() -> Row:
     key = ("service", "task", "kind", "instance", "reason", "phase")
     by_key = ", ".join(key)
-    born = f"{queries.created(contract.LOST)} and {queries.ever(contract.LOST)}"
+    born = f"{queries.without_workers(contract.LOST, queries.created(contract.LOST), like=contract.LOST.created)}"
     first = f"1000 * min by ({by_key}) ({born})"
     known = queries.or_none(f"sum by ({by_key}) ({queries.happened(contract.LOST)})", "reason")
     columns = (
@@ -125,8 +125,6 @@ def _ledger() -> Row:
         Column("Machine", label="instance", width=160, numeric=False),
         Column("Reason", label="reason", width=110, numeric=False),
         Column("Phase", label="phase", width=90, numeric=False),
-        Column("Ever", f"sum by ({by_key}) ({queries.ever(contract.LOST)})", width=80, unit=parts.COUNT, decimals=0,
-               description="Since the sidecar's books began."),
         Column("First", first, width=170, unit="dateTimeAsIso",
                description="When a loss of this kind was first booked."),
     )  # fmt: skip
@@ -154,7 +152,6 @@ def _dropped() -> Row:
         Column("Task", label="task", link=to(links.TASK_UID, service="Service", task="Task"), numeric=False),
         Column("Kind", label="kind", width=110, numeric=False),
         Column("Reason", label="reason", width=180, numeric=False),
-        Column("Ever", f"sum by ({key}) ({queries.of(contract.DROPPED)})", width=80, unit=parts.COUNT, decimals=0),
     )
     panel = rows("Dropped runs", "One line for each task and reason; none of their code ran.", columns, sort="Dropped")
     return Row(

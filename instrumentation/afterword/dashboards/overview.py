@@ -220,7 +220,7 @@ def _worst() -> Row:
     lost = f"sum by ({', '.join(lane)}) ({queries.happened(contract.LOST)})"
     failed = f"sum by ({', '.join(lane)}) ({queries.happened(contract.FINISHED, outcome=words.FAILED)})"
     success = f"1000 * max by ({', '.join(lane)}) ({queries.of_runs(contract.LAST_SUCCESS)})"
-    started = f"60 * sum by ({', '.join(lane)}) (rate({queries.of(contract.STARTED)}[$__range]))"
+    started = f"60 * sum by ({', '.join(lane)}) (rate({queries.of(contract.STARTED)}[$__rate_interval]))"
     link = to(links.TASK_UID, service="Service", task="Task")
     never = m.ValueMap(options={"0": m.ValueMappingResult(text="never", index=0)})
     columns = (
@@ -234,7 +234,7 @@ def _worst() -> Row:
         ),
         Column("Service", label="service", width=100, numeric=False),
         Column("Task", label="task", link=link, numeric=False),
-        Column("Runs", started, width=95, unit="suffix:/min", decimals=1, description="Started, per minute."),
+        Column("Runs", started, width=95, unit="suffix:/min", decimals=1, description="Started, per minute, now."),
         Column("Failed", queries.key_or_zero(failed), width=75, unit=parts.COUNT, decimals=0, steps=_from_one(ORANGE)),
         Column("Lost", queries.key_or_zero(lost), width=70, unit=parts.COUNT, decimals=0, steps=_from_one(RED)),
         Column("Oldest wait", queries.oldest(contract.OLDEST_WAITING), width=100, unit=parts.SECONDS, decimals=0),
@@ -250,7 +250,7 @@ def _worst() -> Row:
         ),
         Column(
             "p95",
-            f"{queries.quantile(0.95, contract.RUN, '$__range', lane)} >= 0",
+            queries.quantile_of_range(0.95, contract.RUN, lane),
             width=85,
             unit=parts.SECONDS,
             decimals=1,

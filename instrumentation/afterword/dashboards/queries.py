@@ -8,7 +8,7 @@ from afterword.alerts import thresholds
 from afterword.alerts.clock import duration
 from afterword.alerts.promql import NO_WORKER, UP, Counter, age, by, events, select
 
-JOB: Final = {"job": "$job"}
+JOB: Final = {"job": "$job", "instance": "$instance"}
 SERVICES: Final = {**JOB, "service": "$service"}
 TASKS: Final = {**SERVICES, "task": "$task"}
 #: How rows of tables and lanes of the status are told apart.
@@ -130,13 +130,12 @@ def overrun() -> str:
 
 def state() -> str:
     """Per task: the worst state now, in the order of the alerts' importance."""
-    failed = f"increase({of(contract.FINISHED, outcome=words.FAILED)}[{WINDOW}])"
     worst_first = (
         (LOSING, recently(contract.LOST)),
         (OVERDUE, f"{of(contract.OVERDUE)} > 0"),
         (LATE, f"{of(contract.LATE)} > 0"),
         (DROPPING, recently(contract.DROPPED)),
-        (FAILING, f"{failed} > 0"),
+        (FAILING, recently(contract.FINISHED, outcome=words.FAILED)),
         (FINE, of(contract.SCHEDULED)),
     )
     return "\nor ".join(f"0 * {by('sum', LANE, expr)} + {value}" for value, expr in worst_first)
@@ -154,10 +153,16 @@ def worker_state() -> str:
     return "\nor ".join(f"0 * {by('sum', LANE, expr)} + {value}" for value, expr in worst_first)
 
 
-def quantile(q: float, histogram: contract.Metric, window: str = "$__rate_interval", keep: tuple[str, ...] = ()) -> str:
-    """An estimate from the buckets, in seconds."""
-    buckets = f"rate({of_bucket(histogram)}[{window}])"
-    return f"histogram_quantile({q:g}, {by('sum', (*keep, 'le'), buckets)})"
+def quantile(q: float, histogram: contract.Metric) -> str:
+    """An estimate from the buckets, in seconds, at each moment."""
+    return f"histogram_quantile({q:g}, {by('sum', ('le',), f'rate({of_bucket(histogram)}[$__rate_interval])')})"
+
+
+def quantile_of_range(q: float, histogram: contract.Metric, keep: tuple[str, ...]) -> str:
+    """The same over the chosen time range, where any run ended in it. Buckets never go back: the sidecar keeps them."""
+    buckets = of_bucket(histogram)
+    grown = f"({buckets} - last_over_time({buckets}[{_LOOKBACK}] offset $__range)) >= 0 or {buckets}"
+    return f"histogram_quantile({q:g}, {by('sum', (*keep, 'le'), grown)}) >= 0"
 
 
 def services_gone() -> str:
@@ -179,16 +184,11 @@ def _events(
     return f"({events(counter, window=window, seconds=seconds, lookback=_LOOKBACK, ended=ended)}) > 0"
 
 
-def ever(metric: contract.Metric) -> str:
-    """Per series, the total as it stands."""
-    return without_workers(metric, of(metric))
-
-
-def without_workers(metric: contract.Metric, expr: str, window: str = "") -> str:
+def without_workers(metric: contract.Metric, expr: str, window: str = "", *, like: str = "") -> str:
     """``expr``; of what is lost, without the workers that ended with their process, as they are meant to."""
     if metric is not contract.LOST:
         return expr
-    ended = select(metric.sample, {"kind": words.WORKER}, JOB, {"reason": words.LOST_COLLECTED})
+    ended = select(like or metric.sample, {"kind": words.WORKER}, JOB, {"reason": words.LOST_COLLECTED})
     return f"(({expr}) unless {f'last_over_time({ended}[{window}])' if window else ended})"
 
 

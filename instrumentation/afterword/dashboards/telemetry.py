@@ -137,6 +137,7 @@ def _of_target(name: str) -> str:
 def _gaps() -> Row:
     bound = queries.joined(queries.per_step(contract.OVERFLOW), "service", "bound")
     errors = f"sum by (service) ({queries.per_step(contract.INTERNAL_ERRORS)})"
+    fold = f"sum by (instance) ({queries.per_step_unborn(contract.SIDECAR_FOLD_ERRORS)})"
     aside = f"sum by (reason) ({queries.of(contract.SIDECAR_UNREADABLE)})"
     unaccounted = f"sum by (reason) ({queries.of(contract.SIDECAR_UNACCOUNTED)})"
     panels = (
@@ -161,7 +162,7 @@ def _gaps() -> Row:
         bars(
             "Folding that failed",
             f"Ledgers of dead processes that could not be folded; they stay and are tried again. {parts.EACH_BAR}",
-            [Query(f"sum by (instance) (increase({queries.of(contract.SIDECAR_FOLD_ERRORS)}[$__interval]))",
+            [Query(queries.or_none(fold, "instance", contract.SIDECAR_LEDGERS),
                    "{{instance}}")],
         ),
     )  # fmt: skip

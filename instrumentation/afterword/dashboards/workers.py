@@ -58,7 +58,7 @@ def _verdict() -> Row:
             bad=_WARNING,
         ),
         verdict(
-            "Errors they swallowed",
+            "Swallowed errors",
             "Errors that workers logged and went on after, in the chosen time range. "
             "Alert: AfterwordTaskSwallowedError.",
             f"(sum({queries.happened(contract.SWALLOWED, **_KIND)})) or 0 * sum({running})",
