@@ -21,6 +21,7 @@ DASHBOARDS: Final = Path(__file__).parents[1] / "dashboards"
 WIDTHS: Final = (1280, 1600)
 #: How long customers come before the first picture, so that there is a history to see.
 _HEALTHY_SECONDS: Final = 60
+_AFTERWARDS_SECONDS: Final = 25
 
 
 def _healthy(stack: Stack) -> None:
@@ -58,7 +59,8 @@ def _blocked(stack: Stack) -> None:
 def _killed(stack: Stack) -> None:
     acts.worker_killed(stack)
     acts.deploy_cuts(stack)
-    time.sleep(2)
+    with stack.shop.keep_coming(per_second=20):  # one step of every graph and more
+        time.sleep(_AFTERWARDS_SECONDS)
 
 
 def _blind(stack: Stack) -> None:
@@ -83,7 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m demo_app.pictures", description=__doc__)
     parser.add_argument("--draw", required=True, metavar="COMMAND", help="draws one dashboard")
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="DIR", help="where the pictures go")
-    parser.add_argument("--only", metavar="MOMENT,...", help=f"after a healthy minute, some of: {', '.join(name for name, *_ in MOMENTS)}")
+    moments = ", ".join(name for name, *_ in MOMENTS)
+    parser.add_argument("--only", metavar="MOMENT,...", help=f"after a healthy minute, some of: {moments}")
     chosen = parser.parse_args(arguments)
     chosen.output.mkdir(parents=True, exist_ok=True)
     wanted = None if chosen.only is None else set(chosen.only.split(","))

@@ -2,18 +2,20 @@
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from afterword import contract
+from afterword import cli, contract
 from afterword.alerts import render
 from afterword.alerts.clock import Clock, duration
-from afterword.alerts.config import Config
+from afterword.alerts.config import Config, read
 from afterword.alerts.emit import emit
 from afterword.alerts.rule import Alert
 from tests.alert_cases import ALERTS, DIRECTORY, counted, document, of
@@ -166,7 +168,9 @@ def test_no_runbook_is_an_orphan() -> None:
     assert {page.stem for page in RUNBOOKS.iterdir()} == set(ALERTS)
 
 
-@pytest.mark.parametrize("page", sorted(RUNBOOKS.glob("*.md")), ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page", [*sorted(RUNBOOKS.glob("*.md")), RULES.parent / "playbook.md"], ids=lambda page: page.stem
+)
 def test_runbook_queries_work(page: Path) -> None:
     """What a runbook tells you to ask can be asked of this release."""
     blocks = promql_blocks(page)
@@ -191,6 +195,79 @@ def test_names_in_the_text_are_real(page: Path) -> None:
     assert names <= set(known_series())
     targets = [target for target in re.findall(r"\]\(([^)]+\.md)\)", text) if not target.startswith("http")]
     assert all((page.parent / target).is_file() for target in targets)
+
+
+#: What people type during an incident; each can be had on a Debian or in a container of Kubernetes.
+COMMANDS = (
+    "afterword",
+    "amtool",
+    "curl",
+    "dmesg",
+    "journalctl",
+    "kill",
+    "kubectl",
+    "ls",
+    "promtool",
+    "ps",
+    "py-spy",
+    "systemctl",
+)
+
+
+def commands(page: Path) -> list[str]:
+    """The shell commands of a page: in blocks and within the text."""
+    text = page.read_text(encoding="utf-8")
+    blocks = [
+        line for block in re.findall(r"```(?:sh|console)\n(.*?)```", text, re.DOTALL) for line in block.splitlines()
+    ]
+    spans = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    indented = re.findall(r"^ {4}(\S.*)$", text, re.MULTILINE)
+    return [line for line in (*blocks, *spans, *indented) if " " in line and line.split()[0] in COMMANDS]
+
+
+@pytest.mark.parametrize("page", sorted(RULES.parent.rglob("*.md")), ids=lambda page: page.stem)
+def test_commands_in_the_text_parse(page: Path) -> None:
+    """The shell takes them, and ours know their words and options."""
+    for command in commands(page):
+        done = subprocess.run(["bash", "-n", "-c", command], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        program, *words = shlex.split(command.split("#")[0].rstrip("\\ "))
+        if program == "afterword" and len(words) > 1:  # else a command is only mentioned
+            cli._parser().parse_args(words)
+
+
+def test_commands_are_found() -> None:
+    """The check above has something to check."""
+    found = [command for page in RULES.parent.rglob("*.md") for command in commands(page)]
+    assert len(found) >= 8
+    assert any(command.startswith("afterword") for command in found)
+
+
+@pytest.mark.parametrize("page", sorted(RULES.parent.rglob("*.md")), ids=lambda page: page.stem)
+def test_settings_in_the_text_can_be_set(page: Path) -> None:
+    """What a page says to write into afterword.toml is understood, and of a runbook it is about its own alert."""
+    for block in re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+        table = tomllib.loads(block)["alerts"]
+        read(table)
+        if page.parent == RUNBOOKS:
+            assert page.stem in table
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_every_runbook_says_how_to_tune_its_alert(alert: str) -> None:
+    """In words that can be copied."""
+    tuning = (RUNBOOKS / f"{alert}.md").read_text(encoding="utf-8").partition("## Tuning")[2]
+    assert f"[alerts.{alert}]" in tuning
+
+
+def test_the_playbook_has_every_step() -> None:
+    """The article's six, in its order, each with something to ask and somewhere to go."""
+    text = (RULES.parent / "playbook.md").read_text(encoding="utf-8")
+    steps = re.split(r"^## ", text, flags=re.MULTILINE)
+    numbered = [step for step in steps if re.match(r"\d\. ", step)]
+    assert [int(step[0]) for step in numbered] == [1, 2, 3, 4, 5, 6]
+    assert all("```promql" in step for step in numbered)
+    assert [step.split("\n")[0] for step in steps[-2:]] == ["Recovery", "Prevention"]
 
 
 @pytest.mark.parametrize("scale", [0.5, 1, 7, 30, 1000])

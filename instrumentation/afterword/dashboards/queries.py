@@ -160,7 +160,7 @@ def quantile(q: float, histogram: contract.Metric) -> str:
 
 def quantile_of_range(q: float, histogram: contract.Metric, keep: tuple[str, ...]) -> str:
     """The same over the chosen time range, where any run ended in it. Buckets never go back: the sidecar keeps them."""
-    buckets = of_bucket(histogram)
+    buckets = select(histogram.bucket, None, _variables(histogram), NO_WORKER)
     grown = f"({buckets} - last_over_time({buckets}[{_LOOKBACK}] offset $__range)) >= 0 or {buckets}"
     return f"histogram_quantile({q:g}, {by('sum', (*keep, 'le'), grown)}) >= 0"
 
