@@ -19,7 +19,7 @@ from afterword.dashboards.table import Column, rows
 UID: Final = links.WORKERS_UID
 
 RED, ORANGE, YELLOW, GREEN = "red", "orange", "yellow", "green"
-_WARNING: Final = "dark-orange"
+_CRITICAL, _WARNING = "semi-dark-red", "dark-orange"
 _KIND: Final = {"kind": words.WORKER}
 _LANE: Final = ", ".join(queries.LANE)
 STATES: Final = tuple(zip(queries.WORKER_STATES, (GREEN, YELLOW, ORANGE, RED), strict=True))
@@ -49,7 +49,7 @@ def _verdict() -> Row:
             "Ended",
             "Workers that ended while their process goes on, now. Alert: AfterwordWorkerEnded.",
             queries.total(contract.WORKERS_ENDED),
-            bad=_WARNING,
+            bad=_CRITICAL,
         ),
         verdict(
             "Stalled",
