@@ -11,14 +11,14 @@ import pytest
 import yaml
 from fastapi import BackgroundTasks, FastAPI
 
-from afterword import cli, settings
+from afterword import cli, contract, settings, words
 from afterword.alerts import matchers, render
 from afterword.alerts.catalogue import CATALOGUE
 from afterword.alerts.clock import seconds_of
 from afterword.alerts.config import Choice, Config, ConfigError, read
 from afterword.alerts.config_file import line_of
 from afterword.alerts.promql import UP
-from tests.alert_cases import ALERTS
+from tests.alert_cases import ALERTS, UPS, of
 from tests.helpers.asgi import call
 from tests.promql_names import selectors
 from tests.promtool import promtool
@@ -186,6 +186,36 @@ def test_the_articles_names_can_be_recorded(say):
         "background_task_duration_seconds_bucket",
     }  # fmt: skip
     assert promtool("check", "rules", "out.yml").returncode == 0
+
+
+def test_the_articles_alert_can_be_compared_with_ours(say, tmp_path):
+    """Three runs are always open and none is old: its gap fires, and none of ours. Its own words, over our books."""
+    say("[alerts]\ncompatibility = true\n")
+    generated()
+    gap = "background_task_started_total - background_task_succeeded_total - background_task_failed_total > 0"
+    article = {"groups": [{"name": "article", "rules": [{"alert": "ArticleGap", "expr": gap, "for": "5m"}]}]}
+    (tmp_path / "article.yml").write_text(yaml.safe_dump(article), encoding="utf-8")
+    series = {
+        **UPS,
+        of(contract.STARTED): "3+150x100",
+        of(contract.FINISHED, {"outcome": words.SUCCEEDED}): "0+150x100",
+        of(contract.FINISHED, {"outcome": words.FAILED}): "0x100",
+        of(contract.OLDEST_RUNNING): "1+15x100",
+        of(contract.DEADLINE): "300x100",
+    }
+    firing = "count by (alertname) (ALERTS)"
+    test = {
+        "interval": "15s",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "promql_expr_test": [
+            {"expr": firing, "eval_time": "15m", "exp_samples": [{"labels": '{alertname="ArticleGap"}', "value": 1}]},
+        ],
+    }
+    body = {"rule_files": ["out.yml", "article.yml"], "evaluation_interval": "15s", "tests": [test]}
+    path = tmp_path / "compare.test.yml"
+    path.write_text(yaml.safe_dump(body, width=1000), encoding="utf-8")
+    done = promtool("test", "rules", path)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_operators_resource_holds_the_same_groups():
