@@ -233,12 +233,13 @@ def test_the_command_line_goes_before_the_file(say):
     assert "https://file.example/AfterwordTaskLost.md" in text
 
 
-def test_another_file_can_be_named(say, tmp_path):
+def test_another_file_can_be_named(say, tmp_path, capsys):
     """``--config``; one that is not there is told."""
     say("").rename(tmp_path / "other.toml")
     (tmp_path / "other.toml").write_text("[alerts.AfterwordTaskLost]\nenabled = false\n", encoding="utf-8")
     assert "AfterwordTaskLost" not in generated("--config", "other.toml")
     assert cli.main(["alerts", "--config", "none.toml"]) == 2
+    assert capsys.readouterr().err == "afterword: --config none.toml: no such file; allowed: a TOML file\n"
 
 
 MISTAKES = [

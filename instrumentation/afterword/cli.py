@@ -163,6 +163,8 @@ def _dashboards(options: argparse.Namespace) -> None:
 
 def _environment(config: str | None) -> Mapping[str, str]:
     """The environment, in which ``--config`` names the file."""
+    if config is not None and not Path(config).exists():
+        raise UsageError(f"--config {config}: no such file; allowed: a TOML file")
     return os.environ if config is None else {**os.environ, f"{settings_.PREFIX}CONFIG": config}
 
 
