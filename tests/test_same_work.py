@@ -95,6 +95,34 @@ def test_a_failure_looks_the_same_with_and_without_us(instrumented, task):
     assert asyncio.run(observed(task)(instrumented)) == bare
 
 
+def test_a_coroutine_that_somebody_else_awaits_is_left_alone(instrumented):
+    """A task whose function hands out what another one is in the middle of: an error, and that other one goes on."""
+
+    async def main(instrument):
+        app, gate = FastAPI(), asyncio.Event()
+        shared = gate.wait()
+
+        async def hand_over():
+            return await shared
+
+        other = asyncio.get_running_loop().create_task(hand_over())
+        await asyncio.sleep(0)
+
+        @app.get("/")
+        async def order(tasks: BackgroundTasks):
+            task = BackgroundTask(hand_over)  # a task that is awaited
+            task.func = lambda: shared
+            tasks.tasks.append(task)
+
+        instrument(app)
+        with pytest.raises(RuntimeError) as raised:
+            await call(app)
+        gate.set()
+        return str(raised.value), await other
+
+    assert asyncio.run(main(instrumented)) == asyncio.run(main(lambda app: app))
+
+
 def test_an_exception_is_freed_as_soon_as_without_us(instrumented):
     """No reference of ours keeps a failed request's frames alive until the next collection."""
     app, kept = instrumented(FastAPI()), []

@@ -71,7 +71,7 @@ class TrackedTask(BackgroundTask):
         try:
             if BackgroundTask.__call__ is _PRISTINE_CALL:
                 coro = self.func(*self.args, **self.kwargs)
-                if type(coro) is CoroutineType:
+                if type(coro) is CoroutineType and coro.cr_await is None:  # else somebody else awaits it: an error
                     ended, result = first_step(coro, account)
                     if not ended:
                         result = await LaterSteps(coro, account, run, result)
