@@ -54,9 +54,20 @@ KILLED: Final = {"reason": words.LOST_KILLED, "phase": words.RUNNING}
 FAILED: Final = {"outcome": words.FAILED}
 SIBLING: Final = {"reason": words.SIBLING_FAILED}
 
-LINK: Final = "/d/afterword-overview?var-job=afterword"
+LINK: Final = "/d/DASHBOARD?var-job=afterword"
 SERVICE_LINK: Final = f"{LINK}&var-service=shop"
 TASK_LINK: Final = f"{SERVICE_LINK}&var-task=shop.send_email"
+#: Where each alert sends its reader.
+DASHBOARDS: Final = {
+    "afterword-losses": ("AfterwordTaskLost", "AfterwordTaskDropped"),
+    "afterword-workers": ("AfterwordWorkerEnded", "AfterwordWorkerStalled"),
+    "afterword-runtime": (
+        "AfterwordRouteStoppedScheduling", "AfterwordRouteMissedTask", "AfterwordEventLoopBlocked",
+        "AfterwordThreadPoolExhausted", "AfterwordShutdownHangs", "AfterwordServiceGone", "AfterwordProcessDied",
+        "AfterwordProcessCrashLoop",
+    ),
+    "afterword-telemetry": ("AfterwordSidecarDown", "AfterwordLedgerDegraded"),
+}  # fmt: skip
 NAMED: Final = "runs of shop.send_email (background) in service shop"
 
 
@@ -147,13 +158,14 @@ def document(cases: Sequence[Case], every: str = "15s") -> str:
 
 
 def _expected(alert: str, firing: Firing) -> dict[str, object]:
+    dashboard = next((uid for uid, alerts in DASHBOARDS.items() if alert in alerts), "afterword-task")
     return {
         "exp_labels": dict(firing.labels),
         "exp_annotations": {
             "summary": firing.summary,
             "description": firing.description,
             "runbook_url": f"alerts/runbooks/{alert}.md",
-            "dashboard_url": firing.dashboard,
+            "dashboard_url": firing.dashboard.replace("DASHBOARD", dashboard),
         },
     }
 

@@ -361,7 +361,7 @@ def test_links_can_be_given_a_base() -> None:
     text = render(config=Config(runbooks="https://wiki.example/run/", grafana="https://grafana.example/"))
     annotations = rules(text)[0]["annotations"]
     assert annotations["runbook_url"] == "https://wiki.example/run/AfterwordTaskLost.md"
-    assert annotations["dashboard_url"].startswith("https://grafana.example/d/afterword-overview?var-job=")
+    assert annotations["dashboard_url"].startswith("https://grafana.example/d/afterword-losses?var-job=")
 
 
 @pytest.mark.parametrize(

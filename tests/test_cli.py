@@ -262,7 +262,7 @@ def test_alerts_link_where_the_options_say(folder):
     assert cli.main(["alerts", *addresses, "-o", "rules.yml"]) == 0
     text = (folder / "rules.yml").read_text()
     assert '"https://wiki.example:8443/run/AfterwordTaskLost.md"' in text
-    assert '"http://grafana.example/sub/d/afterword-overview?var-job=' in text
+    assert '"http://grafana.example/sub/d/afterword-losses?var-job=' in text
 
 
 def test_what_is_written_is_what_is_printed(folder):

@@ -18,12 +18,13 @@ from grafana_foundation_sdk.models import units
 from afterword import contract as c
 from afterword import words
 from afterword.alerts import render, thresholds
-from afterword.alerts.links import OVERVIEW_UID
+from afterword.alerts.links import OVERVIEW_UID, TASK_UID
 from afterword.alerts.promql import UP
 from afterword.dashboards import build, queries, write
 from tests.alert_cases import ALERTS, KILLED, OLD, of
 from tests.promql_names import known_series, unknown
 from tests.promtool import promtool
+from tests.test_alerts import rules
 
 COMMITTED = Path(__file__).parents[1] / "dashboards"
 TEXTS = build()
@@ -149,10 +150,15 @@ def test_it_can_be_imported_and_provisioned(name: str) -> None:
     assert board["templating"]["list"][0]["name"] == "datasource"
 
 
-def test_the_overview_has_the_address_that_alerts_link() -> None:
-    """An alert that sends somebody to a dashboard sends them to one that exists, with variables it has."""
-    board = json.loads(TEXTS[f"{OVERVIEW_UID}.json"])
-    assert {"job", "service", "task"} <= {variable["name"] for variable in board["templating"]["list"]}
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule["alert"])
+def test_every_alert_links_a_dashboard_with_variables_that_it_has(rule: dict[str, Any]) -> None:
+    """An alert that sends somebody to a dashboard sends them to one that exists, filtered to what fired."""
+    match = re.fullmatch(r"/d/([\w-]+)\?(.+)", rule["annotations"]["dashboard_url"])
+    assert match
+    board = json.loads(TEXTS[f"{match[1]}.json"])
+    chosen = {part.partition("=")[0].removeprefix("var-") for part in match[2].split("&")}
+    assert {"job"} <= chosen <= {variable["name"] for variable in board["templating"]["list"]}
+    assert rule["alert"] in TEXTS[f"{match[1]}.json"] or match[1] == TASK_UID
 
 
 @pytest.mark.parametrize("name", TEXTS)

@@ -76,7 +76,9 @@ def _parser() -> argparse.ArgumentParser:
                         help="divide every duration by N, for demos and tests (AFTERWORD_TIME_SCALE)")  # fmt: skip
     alerts.add_argument("--job", metavar="REGEX", help="the scrape jobs of the sidecars (default: afterword.*)")
     alerts.add_argument("--runbooks", metavar="URL", help="where your runbooks are: each alert links URL/ALERT.md")
-    alerts.add_argument("--grafana", metavar="URL", help="your Grafana: each alert links URL/d/afterword-overview")
+    alerts.add_argument(
+        "--grafana", metavar="URL", help="your Grafana: each alert links its dashboard there, URL/d/..."
+    )
     alerts.add_argument("--format", default="prometheus", choices=("prometheus", "prometheusrule", "alertmanager"),
                         help="a rules file, the resource of the Prometheus operator, or an Alertmanager "
                         "configuration to start from (default: %(default)s)")  # fmt: skip

@@ -5,7 +5,7 @@ from typing import Final
 
 from afterword import contract as c
 from afterword import words
-from tests.alert_cases import ALIVE, HOST_B, SERVICE, SERVICE_LINK, TASK_LINK, UPS, Case, Firing, of, only
+from tests.alert_cases import ALIVE, HOST_B, SERVICE, SERVICE_LINK, UPS, Case, Firing, of, only
 from tests.claims.silence import exits
 
 
@@ -17,7 +17,7 @@ def loop_blocked(age: str, task: str = "shop.send_email") -> Firing:
         "An event loop is blocked: its process answers nothing and runs nothing.",
         f"An event loop of service shop did not turn for {age}. On it is {on_it}. "
         "Everything else of that process waits.",
-        TASK_LINK if task else f"{SERVICE_LINK}&var-task=",
+        SERVICE_LINK,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from afterword import contract as c
-from tests.alert_cases import ALIVE, HOST_B, ROUTE, TASK_LINK, Case, Firing, counted, of, only, silent
+from tests.alert_cases import ALIVE, HOST_B, ROUTE, SERVICE_LINK, Case, Firing, counted, of, only, silent
 from tests.claims.silence import route
 
 SEND: Final = {**ROUTE, "task": "shop.send_email"}
@@ -17,7 +17,7 @@ def stopped(responses: int, before: int, labels: Mapping[str, str] = SEND) -> Fi
         "A route answers as always, but no longer schedules its background work.",
         f"The last {responses} successful responses of POST /register in service shop did not schedule "
         f"{labels['task']}; {before} earlier ones did.",
-        TASK_LINK.replace("shop.send_email", labels["task"]),
+        SERVICE_LINK,
     )
 
 
@@ -28,7 +28,7 @@ def missed(count: int) -> Firing:
         "A route did not schedule the background work that it declares.",
         f"{count} successful responses of POST /register in service shop in the last 15m did not schedule "
         "shop.send_email, which the route declares with expects().",
-        TASK_LINK,
+        SERVICE_LINK,
     )
 
 

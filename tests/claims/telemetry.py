@@ -21,7 +21,7 @@ def sidecar_down(instance: str | None) -> Firing:
         {**({"job": "afterword", "instance": instance} if instance else {}), "severity": "critical"},
         "Nothing is known about background work: the sidecar cannot be scraped.",
         found if instance else none,
-        LINK if instance else "/d/afterword-overview?var-job=",
+        LINK if instance else "/d/DASHBOARD?var-job=",
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from afterword.alerts import links
 from afterword.alerts import thresholds as t
 from afterword.alerts.rule import Severity
 
@@ -44,28 +45,30 @@ class Default:
     visible: float = _DAY
     #: Whether single tasks can be taken out.
     of_tasks: bool = True
+    #: The dashboard that shows its subject.
+    dashboard: str = links.TASK_UID
 
 
-def _events(severity: Severity, what: str, *, of_tasks: bool = True) -> Default:
+def _events(severity: Severity, what: str, dashboard: str = links.TASK_UID, *, of_tasks: bool = True) -> Default:
     """An alert on what happens once, and is counted for a window."""
-    meaning = f"more than this many {what} within 15 minutes"
-    return Default(severity, threshold=Threshold(0, meaning, whole=True), visible=t.EVENT_WINDOW, of_tasks=of_tasks)
+    threshold = Threshold(0, f"more than this many {what} within 15 minutes", whole=True)
+    return Default(severity, threshold=threshold, visible=t.EVENT_WINDOW, of_tasks=of_tasks, dashboard=dashboard)
 
 
-def _state(severity: Severity, for_: float, value: float, meaning: str, low: float, **more: bool) -> Default:
-    """An alert on what lasts until it is over."""
-    return Default(severity, for_, Threshold(value, meaning, low), **more)
+def _state(severity: Severity, for_: float, value: float, meaning: str, low: float) -> Default:
+    """An alert on runs that last too long."""
+    return Default(severity, for_, Threshold(value, meaning, low))
 
 
 _WORKERS: Final = Threshold(0, "more than this many of its workers", whole=True)
 
 #: In the order of the rules file.
 CATALOGUE: Final[Mapping[str, Default]] = {
-    "AfterwordTaskLost": _events("critical", "runs lost"),
+    "AfterwordTaskLost": _events("critical", "runs lost", links.LOSSES_UID),
     "AfterwordTaskFailed": _events("warning", "runs failed"),
     "AfterwordTaskSwallowedError": _events("warning", "errors swallowed"),
     "AfterwordTaskCancelled": _events("warning", "runs cancelled"),
-    "AfterwordTaskDropped": _events("warning", "runs dropped"),
+    "AfterwordTaskDropped": _events("warning", "runs dropped", links.LOSSES_UID),
     "AfterwordTaskOverdue": _state("warning", t.STATE_FOR, 1, "an age beyond this many times the deadline", 0.1),
     "AfterwordTaskLate": _state("warning", t.STATE_FOR, 1, "a wait beyond this many times the start deadline", 0.1),
     "AfterwordTaskSlow": _state("warning", t.SLOW_FOR, t.SLOW_TIMES, "an age beyond this many times the usual", 1),
@@ -79,39 +82,50 @@ CATALOGUE: Final[Mapping[str, Default]] = {
         "warning",
         t.ROUTE_FOR,
         Threshold(t.ROUTE_SILENT_RESPONSES, "this many responses without the task at least", 1, whole=True),
+        dashboard=links.RUNTIME_UID,
     ),
-    "AfterwordRouteMissedTask": _events("warning", "responses without the declared task"),
-    "AfterwordWorkerEnded": Default("critical", t.WORKER_ENDED_FOR, _WORKERS),
-    "AfterwordWorkerStalled": Default("warning", t.STATE_FOR, _WORKERS),
+    "AfterwordRouteMissedTask": _events("warning", "responses without the declared task", links.RUNTIME_UID),
+    "AfterwordWorkerEnded": Default("critical", t.WORKER_ENDED_FOR, _WORKERS, dashboard=links.WORKERS_UID),
+    "AfterwordWorkerStalled": Default("warning", t.STATE_FOR, _WORKERS, dashboard=links.WORKERS_UID),
     "AfterwordEventLoopBlocked": Default(
         "critical",
         threshold=Threshold(t.LOOP_BLOCKED, "a loop that did not turn for more than this many seconds", 1, 3600),
         visible=t.LOOP_BLOCKED_WINDOW,
+        dashboard=links.RUNTIME_UID,
     ),
     "AfterwordThreadPoolExhausted": Default(
         "warning",
         t.POOL_EXHAUSTED_FOR,
         Threshold(0, "more than this many calls waiting for a full pool", whole=True),
         of_tasks=False,
+        dashboard=links.RUNTIME_UID,
     ),
-    "AfterwordShutdownHangs": _state(
-        "warning", t.STATE_FOR, t.SHUTDOWN_HANGS, "a stop that takes more than this many seconds", 1, of_tasks=False
+    "AfterwordShutdownHangs": Default(
+        "warning",
+        t.STATE_FOR,
+        Threshold(t.SHUTDOWN_HANGS, "a stop that takes more than this many seconds", 1),
+        of_tasks=False,
+        dashboard=links.RUNTIME_UID,
     ),
     "AfterwordServiceGone": Default(
         "critical",
         t.SERVICE_GONE_FOR,
         Threshold(1, "fewer than this many living processes", 1, whole=True),
         of_tasks=False,
+        dashboard=links.RUNTIME_UID,
     ),
-    "AfterwordProcessDied": _events("warning", "processes dead", of_tasks=False),
+    "AfterwordProcessDied": _events("warning", "processes dead", links.RUNTIME_UID, of_tasks=False),
     "AfterwordProcessCrashLoop": Default(
         "critical",
         threshold=Threshold(t.CRASH_LOOP_DEATHS, "this many deaths within 15 minutes", t.CRASH_LOOP_TIMES, whole=True),
         visible=t.EVENT_WINDOW,
         of_tasks=False,
+        dashboard=links.RUNTIME_UID,
     ),
     "AfterwordErrorBudgetBurn": Default("critical", t.BURN_FAST_FOR),
     "AfterwordErrorBudgetDrain": Default("warning", t.BURN_SLOW_FOR),
-    "AfterwordSidecarDown": Default("critical", t.SIDECAR_DOWN_FOR, of_tasks=False),
-    "AfterwordLedgerDegraded": Default("warning", t.DEGRADED_FOR, visible=t.EVENT_WINDOW, of_tasks=False),
+    "AfterwordSidecarDown": Default("critical", t.SIDECAR_DOWN_FOR, of_tasks=False, dashboard=links.TELEMETRY_UID),
+    "AfterwordLedgerDegraded": Default(
+        "warning", t.DEGRADED_FOR, visible=t.EVENT_WINDOW, of_tasks=False, dashboard=links.TELEMETRY_UID
+    ),
 }

@@ -1,6 +1,6 @@
-"""Where an alert sends its reader: one runbook per alert, and the dashboard filtered to what fired."""
+"""Where an alert sends its reader: one runbook per alert, and the dashboard of its subject, filtered to what fired."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import Final
 
 #: Runbooks are files beside the rules. A base address can be given to ``render`` to make them links.
@@ -19,7 +19,18 @@ def runbook(base: str, alert: str) -> str:
     return f"{base.rstrip('/')}/{alert}.md"
 
 
-def overview(base: str, labels: Sequence[str]) -> str:
-    """The overview with one variable per label of the alert; ``base`` is Grafana's address or empty."""
-    chosen = "&".join(f"var-{label}={{{{ $labels.{label} | urlquery }}}}" for label in labels)
-    return f"{base.rstrip('/')}/d/{OVERVIEW_UID}" + (f"?{chosen}" if chosen else "")
+#: The variables of each dashboard that an alert may choose: what it does not filter by is left open.
+_CHOSEN: Final = {
+    TASK_UID: ("job", "service", "task"),
+    LOSSES_UID: ("job", "service", "task"),
+    WORKERS_UID: ("job", "service", "task"),
+    RUNTIME_UID: ("job", "service"),
+    TELEMETRY_UID: ("job",),
+}
+
+
+def dashboard(base: str, uid: str, labels: Collection[str]) -> str:
+    """A dashboard, with those ``labels`` of an alert chosen that it filters by; ``base`` is Grafana's address or empty."""
+    chosen = [label for label in _CHOSEN[uid] if label in labels]
+    query = "&".join(f"var-{label}={{{{ $labels.{label} | urlquery }}}}" for label in chosen)
+    return f"{base.rstrip('/')}/d/{uid}" + (f"?{query}" if query else "")

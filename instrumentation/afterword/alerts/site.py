@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from afterword.alerts import links, promql, thresholds
+from afterword.alerts.catalogue import CATALOGUE
 from afterword.alerts.clock import Clock, number
 from afterword.alerts.config import Config
 from afterword.alerts.promql import TASK_KEY, Counter
@@ -29,7 +30,6 @@ class Site:
         keep: float | None = None,
     ) -> Alert:
         """An alert on this site's clock, set as its team wants it; ``key`` are the labels of ``expr``."""
-        chosen = [label for label in ("job", "service", "task") if label in key]
         choice = self.config.choices[name]
         return Alert(
             name=name,
@@ -40,7 +40,7 @@ class Site:
             summary=summary,
             description=description,
             runbook=links.runbook(self.config.runbooks, name),
-            dashboard=links.overview(self.config.grafana, chosen),
+            dashboard=links.dashboard(self.config.grafana, CATALOGUE[name].dashboard, key),
             labels=self.config.labels,
         )
 

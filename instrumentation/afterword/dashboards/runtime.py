@@ -40,7 +40,7 @@ def _verdict(site: Site) -> Row:
     panels = (
         verdict(
             "Processes",
-            "Living processes that keep a ledger, now.",
+            "Living processes that keep a ledger, now. Alert: AfterwordServiceGone.",
             queries.total(contract.PROCESSES),
             good=_CRITICAL,
             bad="semi-dark-blue",
