@@ -30,7 +30,7 @@ _CHOSEN: Final = {
 
 
 def dashboard(base: str, uid: str, labels: Collection[str]) -> str:
-    """A dashboard, with those ``labels`` of an alert chosen that it filters by; ``base`` is Grafana's address or empty."""
+    """A dashboard with those ``labels`` of an alert chosen that it filters by; ``base`` is Grafana's address."""
     chosen = [label for label in _CHOSEN[uid] if label in labels]
     query = "&".join(f"var-{label}={{{{ $labels.{label} | urlquery }}}}" for label in chosen)
     return f"{base.rstrip('/')}/d/{uid}" + (f"?{query}" if query else "")
