@@ -35,7 +35,9 @@ FILES: Final[Mapping[str, Sequence[Case]]] = {
     "AfterwordLedgerDegraded.test.yml": telemetry.LEDGER_DEGRADED,
 }
 
-#: Groups with an interval of their own; what they count depends on it.
-EVERY: Final[Mapping[str, str]] = dict.fromkeys(
-    ("AfterwordErrorBudgetBurn.test.yml", "AfterwordErrorBudgetDrain.test.yml"), "1m"
-)
+#: Groups with an interval of their own: what they count depends on it. Of the growing backlog none of the windows may
+#: begin at a recorded sample: Prometheus 2 counts that in, and 3 does not.
+EVERY: Final[Mapping[str, str]] = {
+    "AfterwordBacklogGrowing.test.yml": "17s",
+    **dict.fromkeys(("AfterwordErrorBudgetBurn.test.yml", "AfterwordErrorBudgetDrain.test.yml"), "1m"),
+}

@@ -6,9 +6,11 @@ from typing import Any
 import promql_parser
 
 from afterword import contract
-from afterword.alerts.budget import RECORDED
+from afterword.alerts import budget, open_runs
 from afterword.alerts.promql import SCRAPE_DURATION, SCRAPE_SAMPLES, TASK_KEY, UP
 
+#: By job, service, task and kind.
+RECORDED = (*budget.RECORDED, open_runs.WAITING)
 #: Labels that Prometheus gives to every series it scrapes.
 TARGET_LABELS = frozenset({"job", "instance"})
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from afterword import cli, contract, task, words
-from afterword.alerts.budget import RECORDED
 from afterword.ledger import layout
 from afterword.settings import SETTINGS
+from tests.promql_names import RECORDED
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(

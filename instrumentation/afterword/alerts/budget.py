@@ -16,11 +16,10 @@ from afterword.alerts.site import Site
 from afterword.alerts.texts import PERCENT, TASK
 from afterword.alerts.thresholds import Burn
 
-_LEVEL: Final = "_".join(TASK_KEY)
 _SHORT: Final = duration(thresholds.BUDGET_WINDOW)
 #: How many runs by task in a short window. Named by its length at normal speed, whatever the clock.
-SCHEDULED: Final = f"{_LEVEL}:afterword_tasks_scheduled:increase{_SHORT}"
-NOT_DONE: Final = f"{_LEVEL}:afterword_tasks_not_done:increase{_SHORT}"
+SCHEDULED: Final = f"{promql.TASK_LEVEL}:afterword_tasks_scheduled:increase{_SHORT}"
+NOT_DONE: Final = f"{promql.TASK_LEVEL}:afterword_tasks_not_done:increase{_SHORT}"
 _ENDINGS: Final = (
     Counter(contract.FINISHED, {"outcome": words.FAILED}, differ=NO_WORKER),
     Counter(contract.LOST, differ=NO_WORKER),
@@ -31,7 +30,7 @@ _WINDOWS: Final = sorted({window for burn in (*thresholds.BURN_FAST, *thresholds
 
 def ratio(seconds: float) -> str:
     """The recorded share of the scheduled runs that was not done, by task, over a window of ``seconds``."""
-    return f"{_LEVEL}:afterword_tasks_not_done:ratio_increase{duration(seconds)}"
+    return f"{promql.TASK_LEVEL}:afterword_tasks_not_done:ratio_increase{duration(seconds)}"
 
 
 #: Every name that is recorded; each by job, service, task and kind.

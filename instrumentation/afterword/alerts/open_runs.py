@@ -1,16 +1,22 @@
 """Alerts on runs that have no end yet, or do not come at all: overdue, late, slow, missed, more and more waiting."""
 
+from typing import Final
+
 from afterword import contract
 from afterword.alerts import promql, texts, thresholds
 from afterword.alerts.promql import TASK_KEY
-from afterword.alerts.rule import Alert
+from afterword.alerts.rule import Alert, Recording, Rule
 from afterword.alerts.site import Site, oldest_age
 from afterword.alerts.texts import AGE, COUNT, DURATION, TASK, WHOLE
 
+#: How many wait, over all machines.
+WAITING: Final = f"{promql.TASK_LEVEL}:afterword_tasks_waiting:sum"
 
-def alerts(site: Site) -> tuple[Alert, ...]:
-    """What takes too long, in the order of its urgency."""
-    return _overdue(site), _late(site), _slow(site), _missed_schedule(site), _backlog(site)
+
+def rules(site: Site) -> tuple[Rule, ...]:
+    """What takes too long, in the order of its urgency; recorded first what is looked back at."""
+    waiting = Recording(WAITING, promql.by("sum", TASK_KEY, contract.WAITING_RUNS.sample))
+    return _overdue(site), _late(site), _slow(site), _missed_schedule(site), waiting, _backlog(site)
 
 
 def _overdue(site: Site) -> Alert:
@@ -82,32 +88,29 @@ def _missed_schedule(site: Site) -> Alert:
 
 
 def _backlog(site: Site) -> Alert:
+    # Added up before it is looked back at: over a thousand machines that is a thousandth of the samples.
     recent, earlier = site.clock.duration(thresholds.BACKLOG_RECENT), site.clock.duration(thresholds.BACKLOG_EARLIER)
     window = site.clock.duration(thresholds.BACKLOG_WINDOW)
     throughout = site.clock.duration(thresholds.BACKLOG_RECENT + thresholds.BACKLOG_WINDOW)
-    of_all, of_one = contract.WAITING_RUNS.sample, texts.of_alert(contract.WAITING_RUNS)
+    now, one = f"avg_over_time({WAITING}[{window}])", texts.of_alert(WAITING)
 
     def grown(offset: str, times: float) -> str:
-        """Only where both are known: a host that is new brings a queue, and that does not grow."""
-        before = f"avg_over_time({of_all}[{window}] offset {offset})"
-        now = promql.by("sum", TASK_KEY, f"avg_over_time({of_all}[{window}]) and {before}")
-        return f"{now}\n> {times:g} * {promql.by('sum', TASK_KEY, before)}"
+        return f"{now} > {times:g} * avg_over_time({WAITING}[{window}] offset {offset})"
 
-    fast = grown(recent, thresholds.BACKLOG_TIMES)
     steadily = f"{grown(earlier, thresholds.BACKLOG_TIMES)}\nand {grown(recent, thresholds.BACKLOG_STILL)}"
-    least = promql.by("sum", TASK_KEY, f"min_over_time({of_all}[{throughout}])")
-    before = texts.asked(f"sum(avg_over_time({of_one}[{window}] offset {recent}))", WHOLE)
+    before = texts.asked(f"avg_over_time({one}[{window}] offset {recent})", WHOLE)
     return site.alert(
         "AfterwordBacklogGrowing",
-        f"(\n{promql.indent(fast)}\n  or\n{promql.indent(steadily)}\n)\n"
-        f"and {least} >= {site.limit('AfterwordBacklogGrowing')}",
+        # A host that is new brings a queue that does not grow: once it was never shorter, it is its own past.
+        f"(\n  {grown(recent, thresholds.BACKLOG_TIMES)}\n  or\n{promql.indent(steadily)}\n)\n"
+        f"and min_over_time({WAITING}[{throughout}]) >= {site.limit('AfterwordBacklogGrowing')}",
         key=TASK_KEY,
         keep=thresholds.STATE_KEEP_FIRING,
         summary="More and more background work is waiting to start.",
         description=(
             f"{COUNT} waiting on average over the last {window}: runs of {TASK}. {recent} earlier there were {before}, "
             f"and for {throughout} the number never fell to less than "
-            f"{texts.asked(f'sum(min_over_time({of_one}[{throughout}]))', WHOLE)}."
+            f"{texts.asked(f'min_over_time({one}[{throughout}])', WHOLE)}."
         ),
     )
 

@@ -11,6 +11,8 @@ UP = "up"
 SCRAPE_DURATION, SCRAPE_SAMPLES = "scrape_duration_seconds", "scrape_samples_scraped"
 #: What alerts and tables are aggregated to: it survives restarts and replaced instances.
 TASK_KEY = ("job", *TASK_LABELS)
+#: The same as the level of a recording's name.
+TASK_LEVEL = "_".join(TASK_KEY)
 SERVICE_KEY = ("job", "service")
 ROUTE_KEY = ("job", *ROUTE_LABELS)
 #: A worker runs as long as its process: being old, or gone with it, is what it is for.

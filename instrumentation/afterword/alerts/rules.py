@@ -29,7 +29,7 @@ def groups(site: Site) -> list[dict[str, Any]]:
     usual = max(thresholds.GROUP_INTERVAL / site.clock.scale, 1.0)
     subjects: dict[str, tuple[Sequence[Rule], float]] = {
         "afterword-endings": (endings.alerts(site), usual),
-        "afterword-open-runs": (open_runs.alerts(site), usual),
+        "afterword-open-runs": (open_runs.rules(site), usual),
         "afterword-routes": (routes.alerts(site), usual),
         "afterword-workers": (workers.alerts(site), usual),
         "afterword-runtime": (processes.while_alive(site), usual),

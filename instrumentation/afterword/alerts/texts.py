@@ -13,9 +13,10 @@ AGE: Final = "{{ humanizeDuration $value }}"
 WHOLE, DURATION = 'printf "%.0f"', "humanizeDuration"
 
 
-def of_alert(metric: Metric, key: tuple[str, ...] = TASK_KEY) -> str:
+def of_alert(metric: Metric | str, key: tuple[str, ...] = TASK_KEY) -> str:
     """A selector for what fired, by the labels of its ``key``; `query` fills in their values."""
-    return metric.sample + "{" + ",".join(f"{label}=%[{n}]q" for n, label in enumerate(key, 1)) + "}"
+    name = metric if isinstance(metric, str) else metric.sample
+    return name + "{" + ",".join(f"{label}=%[{n}]q" for n, label in enumerate(key, 1)) + "}"
 
 
 def query(expr: str, key: tuple[str, ...] = TASK_KEY) -> str:
