@@ -274,7 +274,9 @@ def test_a_program_without_starlette_is_not_affected(children, directory):
     (names, *rest), (more, *same) = json.loads(bare.output), json.loads(below.output)
     assert same == rest
     added = {name for name in set(more) - set(names) if name.partition(".")[0] != "importlib"}
-    assert added - {"warnings"} == {"sitecustomize"}  # importlib imports the former
+    # What importlib and the search for another sitecustomize import; Debian's Python has one of its own.
+    assert added - {"warnings", "contextlib"} <= {"sitecustomize"}
+    assert "sitecustomize" in more
     assert not (directory / "made").exists()
 
 

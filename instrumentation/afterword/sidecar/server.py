@@ -47,6 +47,10 @@ def serve(directory: Path, listen: Address) -> None:
         _say_where(directory, listener)
         config = uvicorn.Config(
             build(directory),
+            # Not whatever else is installed: a few requests a minute need no fast loop, and uvloop tells an aborted
+            # connection with a traceback.
+            loop="asyncio",
+            http="h11",
             log_level="warning",
             access_log=False,
             server_header=False,
