@@ -1,11 +1,11 @@
-"""Puts the ready-made dashboards and rules into the wheel, for people who never call the generators."""
+"""Puts the ready-made dashboards, rules and runbooks into the wheel, for people who never call the generators."""
 
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-SHARED = {"dashboards": "*.json", "alerts": "*.rules.yml"}
+SHARED = {"dashboards": "*.json", "alerts": "*.*", "alerts/runbooks": "*.md"}
 
 
 class SharedData(BuildHookInterface[Any]):

@@ -74,10 +74,10 @@ def test_wheel_passes_check_wheel_contents(wheel):
     run(sys.executable, "-m", "check_wheel_contents", "--toplevel", "afterword", str(wheel), cwd=wheel.parent)
 
 
-@pytest.mark.parametrize(("folder", "pattern"), [("dashboards", "*.json"), ("alerts", "*.rules.yml")])
+@pytest.mark.parametrize(("folder", "pattern"), [("dashboards", "*.json"), ("alerts", "*.*"), ("alerts/runbooks", "*.md")])
 def test_wheel_brings_the_files_to_import(names, folder, pattern):
-    """Whoever only wants dashboards and rules finds every one of them under share/afterword."""
-    shipped = {Path(name).name for name in names if f"/data/share/afterword/{folder}/" in name}
+    """Whoever only wants dashboards, rules and runbooks finds every one of them under share/afterword."""
+    shipped = {Path(name).name for name in names if name.rpartition("/")[0].endswith(f"/data/share/afterword/{folder}")}
     assert shipped == {file.name for file in (ROOT / folder).glob(pattern)}
 
 
