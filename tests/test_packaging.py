@@ -77,7 +77,8 @@ def test_wheel_passes_check_wheel_contents(wheel):
 @pytest.mark.parametrize(("folder", "pattern"), [("dashboards", "*.json"), ("alerts", "*.*"), ("alerts/runbooks", "*.md")])
 def test_wheel_brings_the_files_to_import(names, folder, pattern):
     """Whoever only wants dashboards, rules and runbooks finds every one of them under share/afterword."""
-    shipped = {Path(name).name for name in names if name.rpartition("/")[0].endswith(f"/data/share/afterword/{folder}")}
+    inside = f"/data/share/afterword/{folder}"
+    shipped = {Path(name).name for name in names if name.rpartition("/")[0].endswith(inside)}
     assert shipped == {file.name for file in (ROOT / folder).glob(pattern)}
 
 
