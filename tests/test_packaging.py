@@ -74,7 +74,9 @@ def test_wheel_passes_check_wheel_contents(wheel):
     run(sys.executable, "-m", "check_wheel_contents", "--toplevel", "afterword", str(wheel), cwd=wheel.parent)
 
 
-@pytest.mark.parametrize(("folder", "pattern"), [("dashboards", "*.json"), ("alerts", "*.*"), ("alerts/runbooks", "*.md")])
+@pytest.mark.parametrize(
+    ("folder", "pattern"), [("dashboards", "*.json"), ("alerts", "*.*"), ("alerts/runbooks", "*.md")]
+)
 def test_wheel_brings_the_files_to_import(names, folder, pattern):
     """Whoever only wants dashboards, rules and runbooks finds every one of them under share/afterword."""
     inside = f"/data/share/afterword/{folder}"
