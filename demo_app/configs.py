@@ -18,11 +18,21 @@ SCRAPE_EVERY: Final = 15.0
 SCRAPE_INTERVAL: Final = f"{SCRAPE_EVERY / TIME_SCALE * 1000:.0f}ms"
 
 
+#: The alerts on the error budget count over hours: each scenario would be told again through all those behind it.
+TEAM: Final = """
+[alerts]
+AfterwordErrorBudgetBurn = { enabled = false }
+AfterwordErrorBudgetDrain = { enabled = false }
+"""
+
+
 def write_rules(directory: Path, env: Mapping[str, str]) -> list[str]:
     """Afterword's rules, as the command line prints them, and the article's two; the paths."""
     ours, articles = directory / "afterword.rules.yml", directory / "article.rules.yml"
-    command = [sys.executable, "-m", "afterword", "alerts", "--time-scale", str(TIME_SCALE), "--job", JOB]
-    subprocess.run([*command, "-o", str(ours)], check=True, env=dict(env))
+    team = directory / "afterword.toml"
+    team.write_text(TEAM, encoding="utf-8")
+    command = [sys.executable, "-m", "afterword", "alerts", "--config", str(team), "--time-scale", str(TIME_SCALE)]
+    subprocess.run([*command, "--job", JOB, "-o", str(ours)], check=True, env=dict(env))
     _write(articles, article_rules())
     return [str(ours), str(articles)]
 

@@ -11,6 +11,9 @@ BEHIND_A_HANGING_MAIL: Final = (
     Expected("AfterwordTaskLate", "notify_warehouse"),
 )
 
+#: Its workers failed and were started again: AfterwordWorkerEnded is over, and that they failed is news for a while.
+STARTED_AGAIN: Final = (Expected("AfterwordTaskFailed", "refresh_prices"),)
+
 SCENARIOS: Final = (
     Scenario("busy", "Busy and healthy", "30 requests a second, everything works", acts.busy),
     Scenario("drain", "A restart that waits for its work", "SIGHUP while customers keep coming", acts.drain),
@@ -93,6 +96,7 @@ SCENARIOS: Final = (
             Expected("AfterwordWorkerStalled", "refresh_prices"),
             Expected("AfterwordWorkerEnded", "refresh_prices"),
         ),
+        STARTED_AGAIN,
         mend=acts.new_workers,
     ),
     Scenario(
@@ -104,7 +108,7 @@ SCENARIOS: Final = (
             *(Expected("AfterwordTaskLost", task, "killed") for task in ("send_welcome_email", *TASKS["/order"])),
             Expected("AfterwordProcessDied"),
         ),
-        BEHIND_A_HANGING_MAIL,
+        (*BEHIND_A_HANGING_MAIL, *STARTED_AGAIN),
     ),
     Scenario(
         "deploy",
