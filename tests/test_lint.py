@@ -8,14 +8,12 @@ from typing import Any
 
 import pytest
 
-from afterword.alerts import render
 from afterword.alerts.clock import seconds_of
-from tests.lint import SCRAPE, compares, complaints, divides, kind, looks_back
+from tests.lint import SCRAPE, compares, complaints, divides, looks_back
 from tests.promql_names import output_labels
 from tests.test_alerts import RUNBOOKS, groups, recordings, rules
 from tests.test_dashboards import TEXTS, drawn, every, filled
 
-WHOLE = render()
 #: Prometheus keeps this much unless it is told otherwise.
 RETENTION = timedelta(days=15)
 
@@ -98,7 +96,6 @@ def test_what_is_no_comparison_is_seen():
     assert not compares("sum by (job) (up)")
     assert looks_back("rate(up[5m] offset 1d)") == timedelta(days=1, minutes=5)
     assert divides("sum (up) / sum (up)")
-    assert kind(3) == "int"
 
 
 # -- dashboard-linter
@@ -143,8 +140,3 @@ def test_titles_are_told_apart():
         titles = [panel["title"] for panel in every(name) if panel.get("title")]
         twice = [title for title, same in itertools.groupby(sorted(titles)) if len(list(same)) > 1]
         assert twice == []
-
-
-def test_the_rules_are_in_one_file():
-    """What a user loads is what was linted."""
-    assert WHOLE.count("groups:") == 1

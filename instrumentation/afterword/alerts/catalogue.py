@@ -10,10 +10,12 @@ from typing import Final
 
 from afterword.alerts import links
 from afterword.alerts import thresholds as t
+from afterword.alerts.clock import duration
 from afterword.alerts.rule import Severity
 
 _DAY: Final = 86400.0
 _MANY: Final = 1e9
+_WINDOW: Final = duration(t.EVENT_WINDOW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class Default:
 
 def _events(severity: Severity, what: str, dashboard: str = links.TASK_UID, *, of_tasks: bool = True) -> Default:
     """An alert on what happens once, and is counted for a window."""
-    threshold = Threshold(0, f"more than this many {what} within 15 minutes", whole=True)
+    threshold = Threshold(0, f"more than this many {what} within {_WINDOW}", whole=True)
     return Default(severity, threshold=threshold, visible=t.EVENT_WINDOW, of_tasks=of_tasks, dashboard=dashboard)
 
 
@@ -117,7 +119,7 @@ CATALOGUE: Final[Mapping[str, Default]] = {
     "AfterwordProcessDied": _events("warning", "processes dead", links.RUNTIME_UID, of_tasks=False),
     "AfterwordProcessCrashLoop": Default(
         "critical",
-        threshold=Threshold(t.CRASH_LOOP_DEATHS, "this many deaths within 15 minutes", t.CRASH_LOOP_TIMES, whole=True),
+        threshold=Threshold(t.CRASH_LOOP_DEATHS, f"this many deaths within {_WINDOW}", t.CRASH_LOOP_TIMES, whole=True),
         visible=t.EVENT_WINDOW,
         of_tasks=False,
         dashboard=links.RUNTIME_UID,

@@ -9,11 +9,11 @@ from typing import Final
 
 from afterword import contract, words
 from afterword.alerts import promql
+from afterword.alerts.promql import NO_WORKER
 from afterword.alerts.rule import Recording
 from afterword.alerts.site import Site
 
 _KEY: Final = ("job", "instance", "task")
-_NO_WORKER: Final = promql.NO_WORKER
 
 
 def recordings(site: Site) -> tuple[Recording, ...]:
@@ -21,12 +21,12 @@ def recordings(site: Site) -> tuple[Recording, ...]:
     if not site.config.compatibility:
         return ()
     finished = {
-        outcome: promql.select(contract.FINISHED.sample, {"outcome": outcome}, differ=_NO_WORKER)
+        outcome: promql.select(contract.FINISHED.sample, {"outcome": outcome}, differ=NO_WORKER)
         for outcome in (words.SUCCEEDED, words.FAILED)
     }
-    histogram = promql.select(contract.RUN.bucket, differ=_NO_WORKER)
+    histogram = promql.select(contract.RUN.bucket, differ=NO_WORKER)
     expressions = {
-        "started_total": promql.by("sum", _KEY, promql.select(contract.STARTED.sample, differ=_NO_WORKER)),
+        "started_total": promql.by("sum", _KEY, promql.select(contract.STARTED.sample, differ=NO_WORKER)),
         "succeeded_total": promql.by("sum", _KEY, finished[words.SUCCEEDED]),
         "failed_total": promql.by("sum", _KEY, finished[words.FAILED]),
         "duration_seconds_bucket": promql.by("sum", (*_KEY, "le"), histogram),

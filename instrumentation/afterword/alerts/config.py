@@ -44,7 +44,8 @@ _TAKEN: Final = frozenset(
 )
 _SEVERITIES: Final = get_args(Severity)
 #: What a burn rate multiplies with the budget has to stay below everything.
-LEAST_OBJECTIVE: Final = 1 - 1 / max(burn.times for burn in thresholds.BURN_FAST)
+_FASTEST: Final = max(burn.times for burn in thresholds.BURN_FAST)
+LEAST_OBJECTIVE: Final = 1 - 1 / _FASTEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +126,9 @@ class _RefusedError(Exception):
     """What is allowed instead."""
 
 
-def _refuse_unless(good: object, allowed: str) -> None:
+def _refuse_unless(good: object, allowed: str, why: str = "") -> None:
     if not good:
-        raise _RefusedError(allowed if allowed.startswith("it ") else f"allowed: {allowed}")
+        raise _RefusedError(f"{why}allowed: {allowed}")
 
 
 def _enabled(_: Default, value: Any) -> bool:
@@ -145,7 +146,8 @@ def _for(default: Default, value: Any) -> float:
         raise _RefusedError("allowed: a Prometheus duration such as 0s, 90s or 1h30m")
     _refuse_unless(
         found < default.visible,
-        f"it could never fire, for what it counts is gone after {duration(default.visible)}; allowed: less than that",
+        "less than that",
+        f"it could never fire, for what it counts is gone after {duration(default.visible)}; ",
     )
     return found
 
@@ -207,13 +209,10 @@ def _address(value: Any) -> str:
 
 def _objective(value: Any) -> float:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    _refuse_unless(number and 0 < value < 1, f"a share, more than {LEAST_OBJECTIVE:.4f} and less than 1")
-    fastest = max(burn.times for burn in thresholds.BURN_FAST)
-    _refuse_unless(
-        value > LEAST_OBJECTIVE,
-        f"it could never page, for {fastest:g} times its error budget is more than everything; "
-        f"allowed: more than {LEAST_OBJECTIVE:.4f} and less than 1",
-    )
+    allowed = f"a share, more than {LEAST_OBJECTIVE:.4f} and less than 1"
+    _refuse_unless(number and 0 < value < 1, allowed)
+    why = f"it could never page, for {_FASTEST:g} times its error budget is more than everything; "
+    _refuse_unless(value > LEAST_OBJECTIVE, allowed, why)
     return float(value)
 
 

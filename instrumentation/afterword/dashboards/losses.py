@@ -8,6 +8,7 @@ from afterword import contract, words
 from afterword.alerts import links
 from afterword.alerts.site import Site
 from afterword.dashboards import parts, queries
+from afterword.dashboards.exits import by_cause
 from afterword.dashboards.frame import framed
 from afterword.dashboards.going import said, to
 from afterword.dashboards.layout import Place, Row
@@ -17,11 +18,7 @@ from afterword.dashboards.table import Column, rows
 
 UID: Final = links.LOSSES_UID
 
-RED, ORANGE, GREEN, PURPLE, BLUE = "red", "orange", "green", "purple", "blue"
-_CRITICAL, _WARNING = "semi-dark-red", "dark-orange"
-_CAUSES: Final = {
-    words.EXIT_CLEAN: GREEN, words.EXIT_KILLED: RED, words.EXIT_FAILED: ORANGE, words.EXIT_UNKNOWN: parts.GREY,
-}  # fmt: skip
+RED, PURPLE = "red", "purple"
 
 
 def dashboard(_: Site) -> m.Dashboard:
@@ -42,33 +39,33 @@ def _verdict() -> Row:
             "Lost",
             "Runs whose process ended before they did, in the chosen time range. Alert: AfterwordTaskLost.",
             queries.or_zero(f"sum({lost(contract.LOST)})", known),
-            bad=_CRITICAL,
+            bad=parts.CRITICAL,
         ),
         verdict(
             "Never began",
             "Of the lost ones: they were waiting, none of their code ran, they can be repeated as they are.",
             queries.or_zero(f"sum({lost(contract.LOST, phase=words.WAITING)})", known),
-            bad=_WARNING,
+            bad=parts.WARNING,
         ),
         verdict(
             "Half done, perhaps",
             "Of the lost ones: they were running. Ask the outside world before you repeat one that is not idempotent.",
             queries.or_zero(f"sum({lost(contract.LOST, phase=words.RUNNING)})", known),
-            bad=_CRITICAL,
+            bad=parts.CRITICAL,
         ),
         verdict("Tasks concerned", "How many tasks lost runs, in the chosen time range.", queries.or_zero(tasks, known),
-                bad=_WARNING),
+                bad=parts.WARNING),
         verdict(
             "Dropped",
             "Runs that were handed over and will never start, in the chosen time range. Alert: AfterwordTaskDropped.",
             queries.or_zero(f"sum({lost(contract.DROPPED)})", known),
-            bad=_WARNING,
+            bad=parts.WARNING,
         ),
         verdict(
             "Processes killed",
             "Without a word, in the chosen time range. Alert: AfterwordProcessDied.",
             queries.or_zero(f"sum({lost(contract.PROCESS_EXITS, cause=words.EXIT_KILLED)})", contract.PROCESSES),
-            bad=_WARNING,
+            bad=parts.WARNING,
         ),
     )  # fmt: skip
     return Row(
@@ -87,19 +84,7 @@ def _when() -> Row:
         f"Killed: without a word. Shutdown: in order, but too early. Reboot: with the machine. {parts.EACH_BAR}",
         [Query(queries.or_none(reasons, "reason"), "{{reason}}")],
     )
-    exits = bars(
-        "Processes that ended, by cause",
-        f"Right below the losses, on the same time axis: what they died of. {parts.EACH_BAR}",
-        [
-            Query(
-                queries.or_zero(f"sum({queries.per_step(contract.PROCESS_EXITS, cause=cause)})", contract.PROCESSES),
-                cause,
-                color,
-            )
-            for cause, color in _CAUSES.items()
-        ],
-        legend=parts.beside(["sum"]),
-    )
+    exits = by_cause(f"Right below the losses, on the same time axis: what they died of. {parts.EACH_BAR}")
     return Row(
         2,
         "When: at which moment, and what else happened then?",

@@ -23,8 +23,6 @@ LIGHT_BLUE, DARK_ORANGE = "super-light-blue", "dark-orange"
 
 #: Colours of the states, in the order of ``queries.STATES``.
 STATES: Final = tuple(zip(queries.STATES, (GREEN, ORANGE, PURPLE, YELLOW, DARK_ORANGE, RED), strict=True))
-#: Severities of the alerts; darker than the lines, because white text stands on them.
-_CRITICAL, _WARNING = "semi-dark-red", "dark-orange"
 WINDOW: Final = duration(thresholds.EVENT_WINDOW)
 
 
@@ -48,37 +46,37 @@ def _verdict() -> Row:
             "Lost",
             "Runs whose process ended before they did, in the chosen time range. Alert: AfterwordTaskLost.",
             lost,
-            bad=_CRITICAL,
+            bad=parts.CRITICAL,
         ),
         verdict(
             "Overdue",
             "Runs that have been running longer than their task's deadline, now. Alert: AfterwordTaskOverdue.",
             queries.total(contract.OVERDUE),
-            bad=_WARNING,
+            bad=parts.WARNING,
         ),
         verdict(
             "Late",
             "Runs that have been waiting longer than their task's start deadline, now. Alert: AfterwordTaskLate.",
             queries.total(contract.LATE),
-            bad=_WARNING,
+            bad=parts.WARNING,
         ),
         verdict(
             "Failed",
             "Runs that ended with an exception, in the chosen time range. Alert: AfterwordTaskFailed.",
             failed,
-            bad=_WARNING,
+            bad=parts.WARNING,
         ),
         verdict(
             "Dropped",
             "Runs that will never start, in the chosen time range. Alert: AfterwordTaskDropped.",
             dropped,
-            bad=_WARNING,
+            bad=parts.WARNING,
         ),
         verdict(
             "Services",
             "Services that were seen before and have no living process, now. Alert: AfterwordServiceGone.",
             queries.services_gone(),
-            bad=_CRITICAL,
+            bad=parts.CRITICAL,
             zero="all alive",
             unit="suffix: gone",
         ),
@@ -86,7 +84,7 @@ def _verdict() -> Row:
             "Processes",
             "Living processes that keep a ledger, now, over all chosen services.",
             queries.total(contract.PROCESSES),
-            good=_CRITICAL,
+            good=parts.CRITICAL,
             bad="semi-dark-blue",
             zero="all gone",
         ),
@@ -95,7 +93,7 @@ def _verdict() -> Row:
             f"Sidecars that do not answer, or have not read their ledgers for {duration(thresholds.SCAN_STALE)}, now: "
             "what they watch is missing from the other numbers. Alert: AfterwordSidecarDown.",
             queries.blind_targets(),
-            bad=_CRITICAL,
+            bad=parts.CRITICAL,
         ),
     )
     title = "Verdict: is anything wrong? Lost, failed and dropped in the chosen time range, the rest now"

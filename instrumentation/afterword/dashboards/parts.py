@@ -22,6 +22,8 @@ SHARE: Final = "percentunit"
 #: What a panel of bars says about itself.
 EACH_BAR: Final = "Each bar is the number since the bar before; the legend has the total of the time range."
 NO_DATA: Final = "no data"
+#: The severity of the alert behind a number; darker than lines, because white text stands on them.
+CRITICAL, WARNING = "semi-dark-red", "dark-orange"
 GREY: Final = "#6e7177"
 MIN_STEP: Final = "15s"
 

@@ -9,6 +9,7 @@ from afterword.alerts import links
 from afterword.alerts.clock import duration
 from afterword.alerts.site import Site
 from afterword.dashboards import parts, queries
+from afterword.dashboards.exits import by_cause
 from afterword.dashboards.frame import framed
 from afterword.dashboards.going import said
 from afterword.dashboards.layout import Place, Row
@@ -17,11 +18,7 @@ from afterword.dashboards.parts import Query
 
 UID: Final = links.RUNTIME_UID
 
-RED, ORANGE, YELLOW, GREEN, BLUE = "red", "orange", "yellow", "green", "blue"
-_CRITICAL, _WARNING = "semi-dark-red", "dark-orange"
-_CAUSES: Final = {
-    words.EXIT_CLEAN: GREEN, words.EXIT_KILLED: RED, words.EXIT_FAILED: ORANGE, words.EXIT_UNKNOWN: parts.GREY,
-}  # fmt: skip
+RED, ORANGE, BLUE = "red", "orange", "blue"
 
 
 def dashboard(site: Site) -> m.Dashboard:
@@ -35,14 +32,17 @@ def dashboard(site: Site) -> m.Dashboard:
 
 
 def _verdict(site: Site) -> Row:
-    exits = {cause: f"sum({queries.happened(contract.PROCESS_EXITS, cause=cause)})" for cause in _CAUSES}
+    killed, failed = (
+        f"sum({queries.happened(contract.PROCESS_EXITS, cause=cause)})"
+        for cause in (words.EXIT_KILLED, words.EXIT_FAILED)
+    )
     known = contract.PROCESSES
     panels = (
         verdict(
             "Processes",
             "Living processes that keep a ledger, now. Alert: AfterwordServiceGone.",
             queries.total(contract.PROCESSES),
-            good=_CRITICAL,
+            good=parts.CRITICAL,
             bad="semi-dark-blue",
             zero="all gone",
         ),
@@ -50,35 +50,35 @@ def _verdict(site: Site) -> Row:
             "Killed",
             "Processes that ended without closing their ledger, in the chosen time range: killed, crashed, os._exit. "
             "Alerts: AfterwordProcessDied, AfterwordProcessCrashLoop.",
-            queries.or_zero(exits[words.EXIT_KILLED], known),
-            bad=_WARNING,
+            queries.or_zero(killed, known),
+            bad=parts.WARNING,
         ),
         verdict(
             "Failed to start or stop",
             "Processes that could not start, or ended while they served, in the chosen time range.",
-            queries.or_zero(exits[words.EXIT_FAILED], known),
-            bad=_WARNING,
+            queries.or_zero(failed, known),
+            bad=parts.WARNING,
         ),
         verdict(
             "Stopping",
             "Services with a process that was asked to stop and has not ended, now. "
             f"Beyond {duration(site.threshold('AfterwordShutdownHangs'))}: AfterwordShutdownHangs.",
             queries.or_zero(f"count({queries.of(contract.STOPPING)} > 0)", known),
-            bad=_WARNING,
+            bad=parts.WARNING,
         ),
         verdict(
             "Blocked loops",
             "Event loops that do not turn, now, of whatever length. "
             f"Beyond {duration(site.threshold('AfterwordEventLoopBlocked'))}: AfterwordEventLoopBlocked.",
             queries.or_zero(f"count({queries.of_service(contract.LOOP_BLOCKED)})", known),
-            bad=_WARNING,
+            bad=parts.WARNING,
         ),
         verdict(
             "Calls waiting for a thread",
             f"Now, over all pools. With a full pool for {site.lasting('AfterwordThreadPoolExhausted')}: "
             "AfterwordThreadPoolExhausted.",
             queries.or_zero(queries.total(contract.POOL_WAITING), known),
-            bad=_WARNING,
+            bad=parts.WARNING,
         ),
     )
     title = (
@@ -99,21 +99,9 @@ def _processes() -> Row:
         "By service. A deploy shows as a step; a line that ends is a service whose sidecar no longer knows it.",
         [Query(f"sum by (service) ({queries.of(contract.PROCESSES)})", "{{service}}")],
     )
-    ended = bars(
-        "Processes that ended, by cause",
-        "Each bar is the number since the bar before. Clean: in order. Killed: without a word. Failed: it could not "
-        "start, or left while it served. Unknown: with its machine.",
-        [
-            Query(
-                queries.or_zero(
-                    f"sum({queries.per_step_unborn(contract.PROCESS_EXITS, cause=cause)})", contract.PROCESSES
-                ),
-                cause,
-                color,
-            )
-            for cause, color in _CAUSES.items()
-        ],
-        legend=parts.beside(["sum"]),
+    ended = by_cause(
+        f"{parts.EACH_BAR} Clean: in order. Killed: without a word. Failed: it could not start, or left while it "
+        "served. Unknown: with its machine."
     )
     return Row(
         2,

@@ -19,7 +19,6 @@ UID: Final = links.TASK_UID
 
 RED, ORANGE, YELLOW, GREEN, BLUE, PURPLE = "red", "orange", "yellow", "green", "blue", "purple"
 LIGHT_BLUE, DARK_ORANGE = "super-light-blue", "dark-orange"
-_CRITICAL, _WARNING = "semi-dark-red", "dark-orange"
 
 
 def dashboard(site: Site) -> m.Dashboard:
@@ -35,20 +34,20 @@ def dashboard(site: Site) -> m.Dashboard:
 def _verdict() -> Row:
     known = contract.SCHEDULED
     counts = {
-        "Lost": (contract.LOST, {}, _CRITICAL, "Runs whose process ended before they did", "AfterwordTaskLost"),
+        "Lost": (contract.LOST, {}, parts.CRITICAL, "Runs whose process ended before they did", "AfterwordTaskLost"),
         "Failed": (
             contract.FINISHED,
             {"outcome": words.FAILED},
-            _WARNING,
+            parts.WARNING,
             "Runs that ended with an exception",
             "AfterwordTaskFailed",
         ),
-        "Dropped": (contract.DROPPED, {}, _WARNING, "Runs that will never start", "AfterwordTaskDropped"),
+        "Dropped": (contract.DROPPED, {}, parts.WARNING, "Runs that will never start", "AfterwordTaskDropped"),
         "Cancelled": (contract.CANCELLED, {}, "semi-dark-blue", "Runs cut short by cancel()", "AfterwordTaskCancelled"),
         "Swallowed": (
             contract.SWALLOWED,
             {},
-            _WARNING,
+            parts.WARNING,
             "Errors logged in runs that ended well",
             "AfterwordTaskSwallowedError",
         ),

@@ -19,7 +19,6 @@ from afterword.dashboards.table import Column, rows
 UID: Final = links.TELEMETRY_UID
 
 RED: Final = "red"
-_CRITICAL, _WARNING = "semi-dark-red", "dark-orange"
 _ALERT: Final = "Alert: AfterwordLedgerDegraded."
 
 
@@ -42,7 +41,7 @@ def _verdict() -> Row:
             "Blind targets",
             "Sidecars that do not answer, or have not read their ledgers for long, now. Alert: AfterwordSidecarDown.",
             queries.blind_targets(),
-            bad=_CRITICAL,
+            bad=parts.CRITICAL,
         ),
         verdict(
             "Ledgers",
@@ -56,25 +55,25 @@ def _verdict() -> Row:
             f"Ledgers that cannot be trusted or opened, now. {_ALERT}",
             f"sum({queries.of(contract.SIDECAR_UNKNOWN)}) + (sum({queries.of(contract.SIDECAR_UNREADABLE)}) "
             f"or 0 * sum({queries.of(contract.SIDECAR_UNKNOWN)}))",
-            bad=_WARNING,
+            bad=parts.WARNING,
         ),
         verdict(
             "Without a ledger",
             f"Living processes that nothing is counted of, now. {_ALERT}",
             f"(sum({queries.of(contract.SIDECAR_UNACCOUNTED)})) or 0 * sum({queries.of(contract.SIDECAR_UNKNOWN)})",
-            bad=_WARNING,
+            bad=parts.WARNING,
         ),
         verdict(
             "Bounds hit",
             f"Totals stay right, detail is missing; in the chosen time range. {_ALERT}",
             queries.or_zero(overflow, known),
-            bad=_WARNING,
+            bad=parts.WARNING,
         ),
         verdict(
             "Own errors",
             f"Errors of afterword that the application never saw, in the chosen time range. {_ALERT}",
             queries.or_zero(errors, known),
-            bad=_WARNING,
+            bad=parts.WARNING,
         ),
     )
     return Row(

@@ -19,7 +19,6 @@ from afterword.dashboards.table import Column, rows
 UID: Final = links.WORKERS_UID
 
 RED, ORANGE, YELLOW, GREEN = "red", "orange", "yellow", "green"
-_CRITICAL, _WARNING = "semi-dark-red", "dark-orange"
 _KIND: Final = {"kind": words.WORKER}
 _LANE: Final = ", ".join(queries.LANE)
 STATES: Final = tuple(zip(queries.WORKER_STATES, (GREEN, YELLOW, ORANGE, RED), strict=True))
@@ -49,20 +48,20 @@ def _verdict() -> Row:
             "Ended",
             "Workers that ended while their process goes on, now. Alert: AfterwordWorkerEnded.",
             queries.total(contract.WORKERS_ENDED),
-            bad=_CRITICAL,
+            bad=parts.CRITICAL,
         ),
         verdict(
             "Stalled",
             "Workers without progress for longer than their limit, now. Alert: AfterwordWorkerStalled.",
             queries.total(contract.WORKERS_STALLED),
-            bad=_WARNING,
+            bad=parts.WARNING,
         ),
         verdict(
             "Swallowed errors",
             "Errors that workers logged and went on after, in the chosen time range. "
             "Alert: AfterwordTaskSwallowedError.",
             f"(sum({queries.happened(contract.SWALLOWED, **_KIND)})) or 0 * sum({running})",
-            bad=_WARNING,
+            bad=parts.WARNING,
         ),
     )
     title = "Verdict: does every worker work? Errors in the chosen time range, the rest now"

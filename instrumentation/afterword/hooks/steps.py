@@ -26,6 +26,7 @@ class Steps:
     It is a `Coroutine` by its class alone: to inherit from that makes each of its instances three times as dear.
     """
 
+    # The last is `LaterSteps`': one of those becomes one of these, so both have the same layout.
     __slots__ = ("__weakref__", "afterword_account", "coro", "run", "waits_for")
 
     def __init__(self, coro: Coroutine[Any, Any, Any], account: "Account", run: "Run") -> None:
@@ -103,7 +104,8 @@ class Steps:
 def first_step(coro: Coroutine[Any, Any, Any], account: "Account") -> tuple[bool, Any]:
     """Begin a coroutine, marked: (True, its result) or (False, what it waits for).
 
-    Many a task ends with its first step, and so needs no object that marks the others.
+    Many a task ends with its first step, and so needs no object that marks the others. Marks as `come_on` does, without
+    its call: this is in every task.
     """
     marks = account.words
     try:
