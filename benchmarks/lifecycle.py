@@ -38,14 +38,18 @@ def _against(samples: Samples, peer: str, called: str, target: float, gate: floa
 
 
 def serve(stack: str, directory: Path) -> dict[str, Callable[[int], float]]:
-    run = {"none": _none, "afterword": _afterword}.get(stack, _fix7)(directory)
+    return timed({"none": _none, "afterword": _afterword}.get(stack, _fix7)(directory))
 
-    def timed(n: int) -> float:
+
+def timed(run: Callable[[int], None]) -> dict[str, Callable[[int], float]]:
+    """Worker mode ``run N``: CPU nanoseconds for each of N."""
+
+    def measured(n: int) -> float:
         begin = time.thread_time_ns()
         run(n)
         return (time.thread_time_ns() - begin) / n
 
-    return {"run": timed}
+    return {"run": measured}
 
 
 def _none(_: Path) -> Callable[[int], None]:

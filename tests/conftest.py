@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -19,6 +19,9 @@ import afterword  # noqa: E402 - the environment is cleaned before anything of o
 # A busy machine is slow to draw examples; that is no fault of what is tested.
 hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("busy")
+
+if TYPE_CHECKING:
+    from tests.otlp import Collector
 
 Scrape = Callable[..., float | None]
 
@@ -72,3 +75,13 @@ def children(tmp_path: Path) -> Iterator[Children]:
     started = Children(tmp_path)
     yield started
     started.end()
+
+
+@pytest.fixture
+def collector() -> "Iterator[Collector]":
+    """A collector that takes spans over OTLP."""
+    from tests.otlp import Collector
+
+    made = Collector()
+    yield made
+    made.close()

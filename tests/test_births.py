@@ -6,7 +6,8 @@ from pathlib import Path
 
 from afterword import contract, words
 from afterword.books import carried
-from afterword.books.bookkeeper import Bookkeeper, birth_key
+from afterword.books.births import birth_key
+from afterword.books.bookkeeper import Bookkeeper
 from afterword.books.carried import Carried
 from afterword.books.model import ServiceBooks, Totals
 from afterword.ledger import layout

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from afterword import words
 from afterword.books import bookkeeper, carried
+from afterword.books.births import birth_key
 from afterword.books.bookkeeper import Bookkeeper
 from afterword.books.carried import Carried
 from afterword.books.model import RouteBooks, RouteKey, ServiceBooks, TaskBooks, TaskKey, Totals
@@ -193,7 +194,7 @@ def test_totals_and_births_survive_the_bookkeeper(directory):
     second = Bookkeeper(directory).scan()
     assert second.totals == first.totals
     assert second.born == first.born
-    assert bookkeeper.birth_key("lost", key(), words.LOST_SHUTDOWN, words.WAITING) in second.born
+    assert birth_key("lost", key(), words.LOST_SHUTDOWN, words.WAITING) in second.born
 
 
 def test_two_bookkeepers_tell_the_same_while_one_of_them_folds(directory):

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from afterword import cli, contract, task, words
+from afterword import cli, contract, spans, task, words
 from afterword.ledger import layout
 from afterword.settings import SETTINGS
 from tests.promql_names import RECORDED
@@ -102,7 +102,7 @@ def test_every_word_of_a_label_is_documented():
 def test_the_format_page_knows_the_format():
     """The drawing's sizes are those of the code, and its tables of sections and of live words are complete."""
     page = (ROOT / "docs" / "ledger-format.md").read_text(encoding="utf-8")
-    sections, size = layout.sections()
+    sections, (_, size) = layout.sections(linked=True)[0], layout.sections()
     assert f"# The ledger: format {layout.FORMAT}\n" in page
     assert f"size with 4,096 slots: {size // 1024} KiB" in page
     assert f"{layout.TASK_STRIDE} B  w0" in page
@@ -112,6 +112,14 @@ def test_the_format_page_knows_the_format():
     live = [(name[2:].lower(), word - layout.LIVE_WORDS) for name, word in vars(layout).items() if name[:2] == "W_"]
     assert re.findall(r"(?m)^\| (\d+) \| `(\w+)` \|", page) == [(str(number), name) for name, number in live]
     assert len(live) == layout.N_LIVE_WORDS
+
+
+def test_the_traces_page_knows_every_attribute():
+    """Its table is generated, and holds whatever a span can carry."""
+    page = (ROOT / "docs" / "traces.md").read_text(encoding="utf-8")
+    assert page == generator().with_attributes(page), "run ./run generate"
+    for attribute in spans.ATTRIBUTES:
+        assert f"| `{attribute.name}` | {attribute.type} |" in page
 
 
 def test_the_readme_is_short():

@@ -30,6 +30,17 @@ def test_books_balance_after_an_application_is_killed_anywhere(kills):
     assert sums["polls"] > kills
 
 
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("kills", [15, pytest.param(500, marks=[pytest.mark.long, pytest.mark.timeout(3000)])])
+def test_every_open_span_of_a_killed_worker_arrives_once_and_closed(kills):
+    """With the ids the client sent, wherever in the life of its runs the worker is killed."""
+    sums = torture("spans", kills)
+    assert sums["kills"] == kills
+    wrong = ("missing", "twice", "open", "other_trace", "other_parent", "orphans")
+    assert {name: sums[name] for name in wrong} == dict.fromkeys(wrong, 0)
+    assert sums["lost"] > kills
+
+
 @pytest.mark.parametrize("kills", [250, pytest.param(5000, marks=[pytest.mark.long, pytest.mark.timeout(3000)])])
 def test_each_lost_run_is_booked_once_wherever_the_bookkeeper_is_killed(kills):
     """At random moments and at each of its system calls in turn: the totals a reader sees never change."""

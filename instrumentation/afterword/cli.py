@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -68,6 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     sidecar.add_argument("--dir", help="the ledger directory (AFTERWORD_DIR; default: as the application's)")
     sidecar.add_argument("--listen", metavar="HOST:PORT",
                          help="port 0 lets the system choose (AFTERWORD_LISTEN; default: 127.0.0.1:9796)")  # fmt: skip
+    sidecar.add_argument("--otlp-endpoint", metavar="URL",
+                         help="a collector that takes the spans of lost runs over OTLP "
+                         "(AFTERWORD_OTLP_ENDPOINT; default: OTEL_EXPORTER_OTLP_ENDPOINT, else none)")  # fmt: skip
     sidecar.set_defaults(run=_sidecar)
 
     alerts = _command(commands, "alerts", "print the Prometheus alert rules")
@@ -120,7 +124,8 @@ def _not_run(command: str, error: OSError) -> UsageError:
 
 
 def _sidecar(options: argparse.Namespace) -> None:
-    settings = _settings(dir=options.dir, listen=options.listen)
+    keywords = {"dir": options.dir, "listen": options.listen, "otlp_endpoint": options.otlp_endpoint}
+    settings = settings_.load(keywords, _refuse_but_spans, spelled=_as_option)
     try:
         from afterword.sidecar.server import CannotServeError, serve
     except ImportError as error:
@@ -129,7 +134,7 @@ def _sidecar(options: argparse.Namespace) -> None:
 
     await_starlette.end()  # below `afterword run` too: it keeps the books and is not in them
     try:
-        serve(settings.directory, settings.listen)
+        serve(settings.directory, settings.listen, settings.otlp_endpoint, settings.time_scale)
     except CannotServeError as error:
         raise UsageError(str(error)) from error
 
@@ -213,7 +218,18 @@ def _write(text: str, output: str | None) -> None:
 
 
 def _settings(environment: Mapping[str, str] | None = None, **keywords: object) -> settings_.Settings:
-    return settings_.load(keywords, _refuse, environment, spelled=lambda name: "--" + name.replace("_", "-"))
+    return settings_.load(keywords, _refuse, environment, spelled=_as_option)
+
+
+def _as_option(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _refuse_but_spans(sentence: str) -> None:
+    """The metrics are not held up by where spans should go."""
+    if not re.match(r"\S*otlp[_-]endpoint\b", sentence, re.IGNORECASE):
+        _refuse(sentence)
+    print(f"afterword: {sentence}: no spans are sent", file=sys.stderr)
 
 
 def _refuse(sentence: str) -> NoReturn:

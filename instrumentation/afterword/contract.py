@@ -186,6 +186,18 @@ SIDECAR_FOLD_ERRORS = Metric(
     (),
     "Attempts to fold dead ledgers that failed; they stay and are retried.",
 )
+SPANS_SENT = Metric(
+    "afterword_sidecar_spans_sent", "counter", (), "Spans of lost and overdue runs that the collector has taken."
+)
+SPANS_DROPPED = Metric(
+    "afterword_sidecar_spans_dropped",
+    "counter",
+    ("reason",),
+    "Spans of lost runs given up: nobody took them for an hour, too many waited, or they could not be kept.",
+)
+SPANS_WAITING = Metric(
+    "afterword_sidecar_spans_waiting", "gauge", (), "Dead processes whose spans wait for the collector, now."
+)
 SIDECAR_BUILD = Metric("afterword_sidecar_build_info", "gauge", ("version", "python"), "Always 1: what is running.")
 OVERFLOW = Metric(
     "afterword_ledger_overflow",

@@ -6,7 +6,8 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from afterword import settings as settings_
-from afterword.ledger.owner import Owner, say
+from afterword.ledger.owner import Owner
+from afterword.ledger.saying import say
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -20,7 +21,7 @@ DECIDED: Final["weakref.WeakSet[Any]"] = weakref.WeakSet()
 _told: set[str] = set()
 
 
-def instrument(
+def instrument(  # noqa: PLR0913 - one keyword a setting
     app: "App",
     *,
     service: str | None = None,
@@ -30,7 +31,9 @@ def instrument(
     time_scale: float | None = None,
     slots: int | None = None,
     metrics: str | None = None,
+    trace: str | None = None,
     disabled: bool | None = None,
+    tracer_provider: Any = None,
 ) -> "App":
     """Account for everything ``app`` owes after its responses. Idempotent; never raises into the app.
 
@@ -43,22 +46,25 @@ def instrument(
         time_scale: Divides every default duration, for demos and tests.
         slots: Open runs the ledger can show one by one, 64 bytes each; beyond it they are still counted.
         metrics: A path such as ``/metrics`` at which any worker answers for all; None: a sidecar does.
+        trace: What a run's span is to the request: its child (``parent``), linked to it (``link``), or none (``off``).
         disabled: True leaves everything as it is: no file, no patch.
+        tracer_provider: Makes the spans, as with OpenTelemetry's instrumentors; None: FastAPI's, else the global one.
 
-    Every argument has an ``AFTERWORD_*`` variable and a line in afterword.toml (docs/settings.md).
+    Every argument but the last has an ``AFTERWORD_*`` variable and a line in afterword.toml (docs/settings.md).
 
     Returns:
         The same application.
     """
     keywords = {
         "service": service, "dir": dir, "deadline": deadline, "start_deadline": start_deadline,
-        "time_scale": time_scale, "slots": slots, "metrics": metrics, "disabled": disabled,
+        "time_scale": time_scale, "slots": slots, "metrics": metrics, "trace": trace,
+        "disabled": disabled,
     }  # fmt: skip
     _decide(app)
     try:
         settings = settings_.load(keywords, _tell_once)
         if not settings.disabled:
-            _switch_on(app, settings)
+            _switch_on(app, settings, tracer_provider)
     except Exception as error:
         if os.environ.get("AFTERWORD_RAISE"):
             raise
@@ -73,12 +79,14 @@ def uninstrument(app: "Starlette") -> None:
         return
     from afterword.hooks import asgi, hooks
     from afterword.hooks.process import PROCESS
+    from afterword.hooks.tracer import TRACING
 
     app.__dict__.pop(asgi.MARK, None)
     _instrumented.discard(app)
     if not _instrumented and PROCESS.owner is not None:
         hooks.remove()
         PROCESS.end()
+        TRACING.begin(None)
         _told.clear()
 
 
@@ -93,7 +101,7 @@ def _tell_once(sentence: str) -> None:
         say(sentence)
 
 
-def _switch_on(app: "Starlette", settings: settings_.Settings) -> None:
+def _switch_on(app: "Starlette", settings: settings_.Settings, tracer_provider: Any) -> None:
     try:
         from starlette.applications import Starlette
     except ImportError as error:
@@ -102,6 +110,7 @@ def _switch_on(app: "Starlette", settings: settings_.Settings) -> None:
     from afterword import __version__
     from afterword.hooks import asgi, hooks
     from afterword.hooks.process import PROCESS
+    from afterword.hooks.tracer import TRACING
 
     if not isinstance(app, Starlette):
         raise TypeError(f"a FastAPI or Starlette application is needed, not {type(app).__name__}")
@@ -114,7 +123,10 @@ def _switch_on(app: "Starlette", settings: settings_.Settings) -> None:
         endpoint = embedded(settings.directory, settings.metrics, app)
     if PROCESS.owner is None:
         service = settings.service or str(getattr(app, "title", "") or "app")
-        PROCESS.begin(Owner(settings, __version__, service), raising=bool(os.environ.get("AFTERWORD_RAISE")))
+        owner = Owner(settings, __version__, service)
+        owner.dress = hooks.dress
+        PROCESS.begin(owner, raising=bool(os.environ.get("AFTERWORD_RAISE")))
+        TRACING.begin(tracer_provider)
         try:
             hooks.install()
         except BaseException:
@@ -123,6 +135,7 @@ def _switch_on(app: "Starlette", settings: settings_.Settings) -> None:
             raise
     else:
         _tell_if_different(settings, PROCESS.owner)
+    TRACING.offer(app)
     app.__dict__[asgi.MARK] = endpoint
     _instrumented.add(app)
 

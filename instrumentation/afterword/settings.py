@@ -6,6 +6,7 @@ import re
 import reprlib
 import tempfile
 import tomllib
+import urllib.parse
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,8 @@ class Address(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+#: What a run's span is to the request that scheduled it: its child, linked to it, or there is none.
+TRACE: Final = ("parent", "link", "off")
 DEFAULT_LISTEN: Final = Address("127.0.0.1", 9796)
 
 
@@ -57,6 +60,8 @@ class Settings:
     slots: int
     metrics: str | None
     listen: Address
+    trace: str
+    otlp_endpoint: str | None
     disabled: bool
 
 
@@ -143,6 +148,20 @@ def _route(value: Any) -> str:
     return route
 
 
+def _trace(value: Any) -> str:
+    word = _text(value).lower()
+    if word not in TRACE:
+        raise ValueError
+    return word
+
+
+def _url(value: Any) -> str:
+    url = urllib.parse.urlsplit(_text(value))
+    if url.scheme not in ("http", "https") or not url.hostname or url.port == 0:  # `port` raises on what is no number
+        raise ValueError
+    return url.geturl()
+
+
 SETTINGS: Final = (
     Setting("dir", _path, "an absolute path", default_directory),
     Setting("service", _text, "a name that is not empty", lambda: None),
@@ -152,6 +171,8 @@ SETTINGS: Final = (
     Setting("slots", _slots, f"a whole number from {MIN_SLOTS} to {MAX_SLOTS}", lambda: 4096),
     Setting("metrics", _route, "a path that begins with /", lambda: None),
     Setting("listen", _address, "HOST:PORT with a port from 0 to 65535", lambda: DEFAULT_LISTEN),
+    Setting("trace", _trace, "parent, link or off", lambda: TRACE[0]),
+    Setting("otlp_endpoint", _url, "a URL that begins with http:// or https://", lambda: None),
     Setting("disabled", _flag, "1 or 0", lambda: False),
 )
 _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
@@ -196,6 +217,8 @@ def load(
         slots=values["slots"],
         metrics=values["metrics"],
         listen=values["listen"],
+        trace=values["trace"],
+        otlp_endpoint=values["otlp_endpoint"],
         disabled=values["disabled"],
     )
 

@@ -1,7 +1,8 @@
 """Makes a golden ledger: ``python -m tests.golden NAME``. Never change one that was released.
 
 ``format-1`` is of the first release; ``format-1-routes`` has what came with the second: the tables of routes and of
-stacks, runs that were collected, swallowed errors, and who cancelled.
+stacks, runs that were collected, swallowed errors, and who cancelled; ``format-1-spans`` has what came with the third:
+open runs with a trace and a route, exemplars, a resource.
 """
 
 import shutil
@@ -11,8 +12,9 @@ from pathlib import Path
 
 from afterword import words
 from afterword.ledger import layout
-from afterword.ledger.accounts import Declaration
+from afterword.ledger.accounts import Account, Declaration
 from afterword.ledger.owner import Owner
+from afterword.ledger.slots import Run, note_origin
 from tests.ledgers import account, owner, path_of
 
 
@@ -40,6 +42,7 @@ def main(name: str) -> None:
             run = web.schedule()
             web.succeed(run, web.start(run))
         _of_the_second_release(one)
+        _of_the_third_release(one, mail, runs)
         shutil.copyfile(path_of(one), target)
         one.close()
 
@@ -59,6 +62,21 @@ def _of_the_second_release(one: Owner) -> None:
     one.set_word(link, 6)
     one.set_word(link + 1, 3)
     ledger.note_stack(runs[1][0], "shop/app.py:12 in poll")
+
+
+def _of_the_third_release(one: Owner, mail: Account, runs: list[Run]) -> None:
+    """A traced run that is on and one that waits, both from a route."""
+    ledger = one.ledger
+    assert ledger is not None
+    route = ledger.route_number(ledger.route("POST /register/{name}"))
+    for run, span in ((runs[8], 0x1234), (runs[9], 0)):
+        note_origin(mail.words, run, route)
+        mail.words[run + layout.SLOT_PARENT] = 0xFEED
+        mail.words[run + layout.SLOT_TRACE], mail.words[run + layout.SLOT_TRACE + 1] = 0xABC, 0xDEF
+        mail.words[run + layout.SLOT_SPAN] = span
+    ledger.note_exemplar(0, 2, 0xABC << 64 | 0xDEF, 0x77, 60_000_000, 5)
+    ledger.note_exemplar(0, layout.EXEMPLAR_FAILED, 0xABC << 64 | 0xDEF, 0x78, 60_000_000, 6)
+    one.note_resource(b'{"service.name":"shop"}')
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ class Theatre:
         if key not in self._running:
             out = self._folder / f"play-{len(self._running)}.json"
             surroundings = {k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "DD_", "SENTRY_"))} | env
-            surroundings |= {"AFTERWORD_DIR": str(directory)} if directory is not None else {}
+            # Spans are enriched by default: what must not change is everything else.
+            surroundings |= {"AFTERWORD_DIR": str(directory), "AFTERWORD_TRACE": "off"} if directory is not None else {}
             command = [self._python, "-m", "tests.neighbours", "--out", str(out), *options]
             with out.with_suffix(".log").open("wb") as log:
                 process = subprocess.Popen(

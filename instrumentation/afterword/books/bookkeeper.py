@@ -18,13 +18,18 @@ from pathlib import Path
 from typing import Final
 
 from afterword.books import carried as carried_
+from afterword.books.births import known_tasks, series_with_birth
 from afterword.books.carried import Carried, CarriedCorruptError
 from afterword.books.directory import LedgerDirectory, Listing, now_on_both_clocks, paused_since
+from afterword.books.lost_runs import LostRun, lost_runs, tell_lost, with_exemplars
 from afterword.books.model import TaskKey, Totals
-from afterword.books.one_ledger import clock_of, of_dead, of_living
+from afterword.books.one_ledger import Clock, clock_of, of_dead, of_living
+from afterword.books.open_runs import OpenRun, open_runs
+from afterword.books.outbox import Batch, Outbox, SpanCounts, resource_of, span_of
 from afterword.ledger import file
 from afterword.ledger.layout import LayoutError
-from afterword.ledger.reader import Liveness
+from afterword.ledger.reader import LedgerReader, Liveness
+from afterword.ledger.snapshot import Snapshot
 
 _LOGGER: Final = logging.getLogger("afterword.sidecar")
 #: Task names one directory may have, over all processes and all time.
@@ -46,12 +51,22 @@ class Scan:
     at: float
     seconds: float
     fold_errors: int
+    spans: SpanCounts
+
+
+@dataclass(slots=True)
+class _Dead:
+    """What a dead process left behind: its totals, and its open runs one by one with the spans of the traced ones."""
+
+    totals: Totals
+    lost: list[LostRun]
+    spans: Batch
 
 
 @dataclass(slots=True)
 class _Reading:
     living: Totals = field(default_factory=Totals)
-    dead: dict[str, Totals] = field(default_factory=dict)
+    dead: dict[str, _Dead] = field(default_factory=dict)
 
 
 class Bookkeeper:
@@ -67,6 +82,10 @@ class Bookkeeper:
         self._fold_errors = 0
         self._admitted: set[TaskKey] = set()
         self._refused: set[TaskKey] = set()
+        self.outbox = Outbox(directory)
+        #: Whether a death is noticed when it happens, from now on; and when each was (Unix ns).
+        self.watched = False
+        self._died: dict[str, int] = {}
         self._boot_id = file.boot_id()
         self._time_namespace = file.namespace("time")
 
@@ -89,12 +108,25 @@ class Bookkeeper:
                 at=now,
                 seconds=time.monotonic() - began,
                 fold_errors=self._fold_errors,
+                spans=self.outbox.counts(),
             )
+
+    def open_runs(self) -> list[OpenRun]:
+        """The open runs of all processes that live. A ledger that cannot be read now is left out; a scan tells it."""
+        found: list[OpenRun] = []
+        with self._lock:
+            for reader in self._directory.look().ledgers.values():
+                with contextlib.suppress(OSError, LayoutError):
+                    if reader.liveness() is Liveness.ALIVE:
+                        clock = clock_of(reader.header, self._boot_id, self._time_namespace)
+                        found += open_runs(reader, reader.snapshot(dead=False, now_ns=clock.now_ns), clock)
+        return found
 
     def sweep(self) -> None:
         """Remove leftovers of processes that died while they began."""
         with self._lock, contextlib.suppress(OSError):
             self._directory.sweep(time.time())
+            self.outbox.sweep(time.time())
 
     # -- reading
 
@@ -118,7 +150,7 @@ class Bookkeeper:
                 clock = clock_of(reader.header, self._boot_id, self._time_namespace)
                 snapshot = reader.snapshot(dead=liveness is Liveness.DEAD, now_ns=clock.now_ns)
                 if liveness is Liveness.DEAD:
-                    reading.dead[uuid] = of_dead(snapshot, clock, self._boot_id)
+                    reading.dead[uuid] = self._dead(uuid, reader, snapshot, clock)
                 else:
                     reading.living.add(of_living(snapshot, clock))
             except LayoutError as error:
@@ -127,12 +159,22 @@ class Bookkeeper:
                 listing.unknown += 1
         return reading
 
+    def _dead(self, uuid: str, reader: LedgerReader, snapshot: Snapshot, clock: Clock) -> _Dead:
+        totals = of_dead(snapshot, clock, self._boot_id)
+        if self.watched:
+            self._died.setdefault(uuid, time.time_ns())
+        lost = lost_runs(reader, snapshot, clock, self._boot_id, self._died.get(uuid))
+        with_exemplars(totals, lost)
+        header = snapshot.header
+        resource = resource_of(header.service, header.version, header.pid, reader.resource())
+        return _Dead(totals, lost, Batch(resource, [span_of(run) for run in lost if run.trace]))
+
     def _sum(self, reading: _Reading) -> Totals:
         totals = Totals()
         totals.add(self._carried.totals)
         for uuid, dead in reading.dead.items():
             if uuid not in self._carried.folded:
-                totals.add(dead, self._admits)
+                totals.add(dead.totals, self._admits)
         totals.add(reading.living, self._admits)
         for key in self._refused:
             totals.service(key.service).overflow["sidecar_tasks"] += 1
@@ -193,7 +235,7 @@ class Bookkeeper:
         """Ledgers that are in the totals already and only wait to be unlinked."""
         return any(uuid in self._carried.folded for uuid in listing.ledgers)
 
-    def _fold(self, dead: dict[str, Totals], listing: Listing, now: float) -> None:
+    def _fold(self, dead: dict[str, _Dead], listing: Listing, now: float) -> None:
         """Write totals and uuids first, unlink after. On any failure the ledgers stay and are counted as they are."""
         try:
             with self._only_bookkeeper() as mine:
@@ -202,23 +244,34 @@ class Bookkeeper:
         except OSError as error:
             self._trouble("dead ledgers could not be folded; they stay where they are", error)
 
-    def _fold_alone(self, dead: dict[str, Totals], listing: Listing, now: float) -> None:
+    def _fold_alone(self, dead: dict[str, _Dead], listing: Listing, now: float) -> None:
         if not self._refresh_carried():
             return
-        fresh = {uuid: totals for uuid, totals in dead.items() if uuid not in self._carried.folded}
+        fresh = {uuid: left for uuid, left in dead.items() if uuid not in self._carried.folded}
         unsaved = {key: at for key, at in self._born.items() if key not in self._carried.born}
         if fresh or unsaved:
             merged = Carried(Totals(), {**unsaved, **self._carried.born}, dict(self._carried.folded))
             merged.totals.add(self._carried.totals)
-            for uuid, totals in fresh.items():
-                merged.totals.add(totals, self._admits)
+            for uuid, left in fresh.items():
+                self._keep_spans(uuid, left.spans)
+                merged.totals.add(left.totals, self._admits)
                 merged.folded[uuid] = now
             merged.forget_old_folds(now, keep=listing.ledgers.keys())
             carried_.save(self.path, merged)
             self._refresh_carried()
+            for left in fresh.values():
+                tell_lost(left.lost)
         for uuid in [uuid for uuid in listing.ledgers if uuid in self._carried.folded]:
             listing.ledgers[uuid].path.unlink(missing_ok=True)
             self._directory.forget(uuid)
+            self._died.pop(uuid, None)
+
+    def _keep_spans(self, uuid: str, batch: Batch) -> None:
+        try:
+            self.outbox.put(uuid, batch)
+        except OSError as error:
+            self.outbox.dropped["unwritable"] += len(batch.spans)
+            self._trouble("spans of lost runs cannot be kept", error)
 
     @contextlib.contextmanager
     def _only_bookkeeper(self) -> Iterator[bool]:
@@ -238,35 +291,3 @@ class Bookkeeper:
         self._fold_errors += 1
         if self._fold_errors == 1:
             _LOGGER.warning("%s: %s", what, error)
-
-
-def series_with_birth(totals: Totals) -> Iterator[str]:
-    """The keys of all series whose ``_created`` the rules read."""
-    for key, books in totals.tasks.items():
-        yield birth_key("known", key)
-        for reason in books.dropped:
-            yield birth_key("dropped", key, reason)
-        for reason, phase in books.lost:
-            yield birth_key("lost", key, reason, phase)
-        for reason in books.cancelled:
-            yield birth_key("cancelled", key, reason)
-        if books.swallowed:
-            yield birth_key("swallowed", key)
-    for name, service in totals.services.items():
-        yield birth_key("service", (name,))
-        for bound in service.overflow:
-            yield birth_key("overflow", (name,), bound)
-    for route, traffic in totals.routes.items():
-        for task in traffic.scheduled:
-            yield birth_key("link", route, task)
-
-
-def known_tasks(born: dict[str, float]) -> set[TaskKey]:
-    """The tasks whose birth was noted."""
-    keys = (key.split("\x1f") for key in born)
-    return {TaskKey(*parts) for what, *parts in keys if what == "known" and len(parts) == 3}
-
-
-def birth_key(what: str, key: tuple[str, ...], *labels: str) -> str:
-    """One series' key in `Carried.born`; ``key`` is its task, its route, or its service alone."""
-    return "\x1f".join((what, *key, *labels))

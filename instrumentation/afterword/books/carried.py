@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from afterword import words
-from afterword.books.model import RouteBooks, RouteKey, ServiceBooks, TaskBooks, TaskKey, Totals
+from afterword.books.model import Exemplar, RouteBooks, RouteKey, ServiceBooks, TaskBooks, TaskKey, Totals
 from afterword.ledger.layout import BUCKETS
 
 FILE_NAME: Final = "carried.json"
@@ -137,6 +137,7 @@ def _task_to_json(books: TaskBooks) -> dict[str, Any]:
     return {
         "scheduled": books.scheduled,
         "started": books.started,
+        "exemplars": [[list(of), *exemplar] for of, exemplar in books.exemplars.items()],
         "finished": books.finished,
         "dropped": books.dropped,
         "lost": [[*key, n] for key, n in books.lost.items()],
@@ -166,6 +167,10 @@ def _task_from_json(data: dict[str, Any]) -> TaskBooks:
         errors=_counts(data["errors"]),
         cancelled=_counts(data.get("cancelled", {})),
         swallowed=_count(data.get("swallowed", 0)),
+        exemplars={
+            tuple(map(str, of)): Exemplar(str(trace), str(span), _seconds(value), _seconds(at))
+            for of, trace, span, value, at in data.get("exemplars", [])
+        },
         every=_seconds(data.get("every", 0)),
         wait_seconds=_seconds(data["wait_seconds"]),
         run_seconds=_seconds(data["run_seconds"]),

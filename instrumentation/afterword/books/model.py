@@ -30,6 +30,19 @@ class RouteKey(NamedTuple):
     method: str
 
 
+class Exemplar(NamedTuple):
+    """A traced run that stands for the others in a bucket or an ending; ids in hex, seconds, Unix seconds."""
+
+    trace: str
+    span: str
+    value: float
+    at: float
+
+
+#: What an exemplar is of, as keys of `TaskBooks.exemplars`: a bucket of the run time, a failure, a drop, a loss.
+OF_BUCKET, OF_FAILED, OF_DROPPED, OF_LOST = "bucket", "failed", "dropped", "lost"
+
+
 @dataclass(slots=True)
 class RouteBooks:
     """One route's successful responses, and by task name how many scheduled it, and missed what was declared."""
@@ -81,6 +94,8 @@ class TaskBooks:
     stalled: int = 0
     progress: float = 0.0
     stuck: list[str] = field(default_factory=list)
+    #: By what it is of and which of those (`OF_BUCKET`, "3"), the newest of all processes.
+    exemplars: dict[tuple[str, ...], Exemplar] = field(default_factory=dict)
 
     @property
     def started_total(self) -> int:
@@ -131,9 +146,17 @@ class TaskBooks:
         self.progress = _older(self.progress, other.progress)
         self.stuck += [place for place in other.stuck if place not in self.stuck]
         self.every = other.every or self.every
+        for of, exemplar in other.exemplars.items():
+            self.note_exemplar(of, exemplar)
         if other.deadline:
             self.deadline, self.start_deadline = other.deadline, other.start_deadline
             self.importance, self.owner = other.importance, other.owner
+
+    def note_exemplar(self, of: tuple[str, ...], exemplar: Exemplar) -> None:
+        """Take the newer of two."""
+        known = self.exemplars.get(of)
+        if known is None or exemplar.at > known.at:
+            self.exemplars[of] = exemplar
 
 
 @dataclass(slots=True)

@@ -5,8 +5,20 @@ from collections import Counter
 from dataclasses import dataclass
 
 from afterword import words
-from afterword.books.model import RouteBooks, RouteKey, ServiceBooks, TaskBooks, TaskKey, Totals
+from afterword.books.model import (
+    OF_BUCKET,
+    OF_DROPPED,
+    OF_FAILED,
+    Exemplar,
+    RouteBooks,
+    RouteKey,
+    ServiceBooks,
+    TaskBooks,
+    TaskKey,
+    Totals,
+)
 from afterword.ledger import layout
+from afterword.ledger import snapshot as snapshot_
 from afterword.ledger.snapshot import OpenRuns, RouteSnapshot, Snapshot, TaskSnapshot
 
 _BOUNDS = ("slots", "tasks", "exceptions", "routes")
@@ -88,9 +100,7 @@ def of_dead(snapshot: Snapshot, clock: Clock, boot_id: bytes) -> Totals:
     ended = words.EXIT_CLEAN if clean else words.EXIT_KILLED
     if snapshot.state == layout.STATE_FAILED:
         ended = words.EXIT_FAILED
-    reason = words.LOST_SHUTDOWN if clean else words.LOST_KILLED
-    if snapshot.header.boot_id != boot_id:
-        reason = words.LOST_REBOOT
+    reason = reason_of_loss(snapshot, boot_id)
     exits = totals.service(snapshot.header.service).exits
     if not snapshot.continued:
         unknown = reason == words.LOST_REBOOT
@@ -104,6 +114,13 @@ def of_dead(snapshot: Snapshot, clock: Clock, boot_id: bytes) -> Totals:
             if n:
                 books.lost[reason, phase] += n
     return totals
+
+
+def reason_of_loss(snapshot: Snapshot, boot_id: bytes) -> str:
+    """Why a dead process's open runs are lost."""
+    if snapshot.header.boot_id != boot_id:
+        return words.LOST_REBOOT
+    return words.LOST_SHUTDOWN if snapshot.state == layout.STATE_CLOSED else words.LOST_KILLED
 
 
 def _stop_worker(books: TaskBooks) -> None:
@@ -126,11 +143,27 @@ def _totals(snapshot: Snapshot, clock: Clock) -> Totals:
         key, books = _key(snapshot, task), _books(task, clock)
         if totals.tasks.setdefault(key, books) is not books:
             totals.tasks[key].add(books)
+    for exemplar in snapshot.exemplars:
+        traced = snapshot.tasks.get(exemplar.task)
+        if traced is not None:
+            totals.task(_key(snapshot, traced)).note_exemplar(*_exemplar(exemplar, clock))
     for number, name, count in snapshot.exceptions:
         failed = snapshot.tasks.get(number)
         if failed is not None and count > 0:
             totals.task(_key(snapshot, failed)).errors[name] += count
     return totals
+
+
+def _exemplar(found: snapshot_.Exemplar, clock: Clock) -> tuple[tuple[str, ...], Exemplar]:
+    value = 1.0
+    if found.of >= layout.EXEMPLAR_DROPPED:
+        reason = found.of - layout.EXEMPLAR_DROPPED
+        of: tuple[str, ...] = (OF_DROPPED, words.DROP_REASONS[min(reason, len(words.DROP_REASONS) - 1)])
+    elif found.of == layout.EXEMPLAR_FAILED:
+        of = (OF_FAILED,)
+    else:
+        of, value = (OF_BUCKET, str(found.of)), found.took / 1e9
+    return of, Exemplar(f"{found.trace:032x}", f"{found.span:016x}", value, clock.unix(found.at))
 
 
 def _read_route(totals: Totals, route: RouteSnapshot, snapshot: Snapshot) -> None:

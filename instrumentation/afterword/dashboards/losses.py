@@ -82,7 +82,7 @@ def _when() -> Row:
     lost = bars(
         "Lost runs, by reason",
         f"Killed: without a word. Shutdown: in order, but too early. Reboot: with the machine. {parts.EACH_BAR}",
-        [Query(queries.or_none(reasons, "reason"), "{{reason}}")],
+        [Query(queries.or_none(reasons, "reason"), "{{reason}}", exemplars=True)],
     )
     exits = by_cause(f"Right below the losses, on the same time axis: what they died of. {parts.EACH_BAR}")
     return Row(

@@ -160,8 +160,18 @@ def _flow() -> Row:
         "Lost and dropped runs",
         parts.EACH_BAR,
         [
-            Query(queries.or_zero(f"sum({queries.per_step(contract.LOST)})", contract.SCHEDULED), "lost", RED),
-            Query(queries.or_zero(f"sum({queries.per_step(contract.DROPPED)})", contract.SCHEDULED), "dropped", PURPLE),
+            Query(
+                queries.or_zero(f"sum({queries.per_step(contract.LOST)})", contract.SCHEDULED),
+                "lost",
+                RED,
+                exemplars=True,
+            ),
+            Query(
+                queries.or_zero(f"sum({queries.per_step(contract.DROPPED)})", contract.SCHEDULED),
+                "dropped",
+                PURPLE,
+                exemplars=True,
+            ),
         ],
         legend=parts.beside(["sum"]),
     )
@@ -186,7 +196,7 @@ def _errors_and_time() -> Row:
         bars(
             "Failed runs, by task",
             parts.EACH_BAR,
-            [Query(queries.or_none(failed, "task"), "{{task}}")],
+            [Query(queries.or_none(failed, "task"), "{{task}}", exemplars=True)],
         ),
         bars(
             "Failed runs, by exception",

@@ -11,6 +11,9 @@ from grafana_foundation_sdk.models import common as c
 from grafana_foundation_sdk.models import dashboard as m
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
+from afterword import contract
+from afterword.dashboards import queries
+
 SOURCE: Final = c.DataSourceRef(type_val="prometheus", uid="${datasource}")
 #: Whole numbers with thousands separated: 28,786 and never 29 K.
 COUNT: Final = "locale"
@@ -43,6 +46,11 @@ class Query:
     dashed: bool = False
     #: With the traces of single runs as points, where the data source has exemplars.
     exemplars: bool = False
+
+
+def traced(expr: str, name: str, color: str) -> Query:
+    """Bad endings of one kind, 0 where there are none though runs are known, with those that were traced as points."""
+    return Query(queries.or_zero(expr, contract.SCHEDULED), name, color, exemplars=True)
 
 
 def states(states: Sequence[tuple[str, str]]) -> m.ValueMap:

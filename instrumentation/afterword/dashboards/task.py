@@ -98,9 +98,19 @@ def _way() -> Row:
         "Not done",
         parts.EACH_BAR,
         [
-            Query(queries.or_zero(f"sum({queries.per_step(contract.LOST)})", contract.SCHEDULED), "lost", RED),
-            Query(queries.or_zero(failed, contract.SCHEDULED), "failed", ORANGE),
-            Query(queries.or_zero(f"sum({queries.per_step(contract.DROPPED)})", contract.SCHEDULED), "dropped", PURPLE),
+            Query(
+                queries.or_zero(f"sum({queries.per_step(contract.LOST)})", contract.SCHEDULED),
+                "lost",
+                RED,
+                exemplars=True,
+            ),
+            parts.traced(failed, "failed", ORANGE),
+            Query(
+                queries.or_zero(f"sum({queries.per_step(contract.DROPPED)})", contract.SCHEDULED),
+                "dropped",
+                PURPLE,
+                exemplars=True,
+            ),
         ],
         legend=parts.beside(["sum"]),
     )
@@ -200,7 +210,13 @@ def _why() -> Row:
             bars(
                 title,
                 f"{what} {parts.EACH_BAR}",
-                [Query(queries.or_none(f"sum by ({label}) ({queries.per_step(metric)})", label), f"{{{{{label}}}}}")],
+                [
+                    Query(
+                        queries.or_none(f"sum by ({label}) ({queries.per_step(metric)})", label),
+                        f"{{{{{label}}}}}",
+                        exemplars=metric is contract.DROPPED,
+                    )
+                ],
             )
             for title, (metric, label, what) in by_reason.items()
         ),

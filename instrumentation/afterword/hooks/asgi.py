@@ -14,6 +14,7 @@ from afterword.hooks import factory, lifespan, patches
 from afterword.hooks.call import CURRENT, ENDED, NOT_OURS, Call
 from afterword.hooks.process import PROCESS
 from afterword.hooks.routes import responded
+from afterword.hooks.tracer import look_for_tracer
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -51,13 +52,16 @@ def settling(original: Application) -> Application:
             return
         if not PROCESS.lifespans:
             factory.meet()
+            look_for_tracer()
         scope[IN_CALL] = call
+        call.scope = scope
         token = CURRENT.set(call)
         try:
             await original(self, scope, receive, call.watched(send))
         except BaseException as error:
             _reset(token)
             _settle(call, error)
+            call.scope = None
             raise
         try:  # noqa: SIM105 - as `_reset` does: a call less for each request
             CURRENT.reset(token)
@@ -67,6 +71,7 @@ def settling(original: Application) -> Application:
         if call.tasks or call.children is not None:
             _settle(call, None)
         responded(scope, call)
+        call.scope = None  # whatever copied its context would keep the connection
 
     return settled
 

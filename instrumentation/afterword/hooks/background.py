@@ -19,10 +19,12 @@ from afterword.hooks import patches
 from afterword.hooks.call import BACKGROUND_RAN, CURRENT, ENDED, NOT_OURS, Call, being_cancelled, drop_waiting
 from afterword.hooks.code import users_frame
 from afterword.hooks.inside import function_inside
-from afterword.hooks.naming import identify
+from afterword.hooks.naming import function_name, identify
 from afterword.hooks.process import PROCESS
 from afterword.hooks.tracked import TrackedAsyncTask, TrackedTask, tracked_version
 from afterword.ledger.accounts import Account
+from afterword.ledger.layout import ORIGIN_MASK, ROUTE_BITS, SLOT_ORIGIN
+from afterword.ledger.slots import note_origin
 
 try:
     from fastapi.background import BackgroundTasks as FastAPIBackgroundTasks
@@ -87,7 +89,12 @@ def _adding(original: Callable[..., None], below: Callable[..., None] | None = N
             if call is None or call.stage:
                 _hand_over(task, call)
             else:
-                task.afterword_run = account.schedule()
+                task.afterword_run = run = account.schedule()
+                if run > 0:  # `note_origin`, without its call
+                    view, route = account.words, call.route
+                    view[run + SLOT_ORIGIN] = (view[run + 1] & ORIGIN_MASK) << ROUTE_BITS | (
+                        route if route >= 0 else call.find_route()
+                    )
                 call.tasks.append(task)
                 if call.stage:
                     _settle_if_ended(call)
@@ -132,7 +139,9 @@ def _look_up(func: Callable[..., Any], kind: str) -> _Known | None:
         name, declaration = identify(function_inside(func) or func)
         if not callable(func) and not hasattr(func, "__qualname__"):
             name = _handed_over(func, users_frame(sys._getframe(2)))
-        known = _Known(owner.account(name, kind, declaration), is_async_callable(func))
+        account = owner.account(name, kind, declaration)
+        account.function = account.function or function_name(function_inside(func) or func)
+        known = _Known(account, is_async_callable(func))
         if kind == words.BACKGROUND and type(func) is FunctionType and "<locals>" not in func.__qualname__:
             if len(_known) >= _MAX_KNOWN:
                 _known.clear()
@@ -156,7 +165,8 @@ def _hand_over(task: TrackedTask, call: Call | None) -> None:
         task.is_async = task.is_async  # from the class to the object
         task.__class__ = BackgroundTask  # type: ignore[assignment]  # it has never been one of ours
         return
-    task.afterword_run = task.afterword_account.schedule()
+    task.afterword_run = run = task.afterword_account.schedule()
+    note_origin(task.afterword_account.words, run, 0 if call is None else call.find_route())
     if call is None:
         task.afterword_loosen(words.DISCARDED)
     elif call.stage == ENDED:

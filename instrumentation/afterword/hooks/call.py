@@ -8,6 +8,7 @@ from starlette.background import BackgroundTasks
 
 from afterword import words
 from afterword.hooks.nursery import Nursery
+from afterword.hooks.routes import number_of
 from afterword.ledger.slots import NO_RUN, Run
 
 if TYPE_CHECKING:
@@ -36,6 +37,11 @@ class Call:
     stage = OPEN
     status = 0
     websocket = False
+    #: While it lasts; and what was found in it: the number of its route in the ledger plus one (0 for none, -1 while
+    #: nobody has asked), and the place in a trace that its client sent.
+    scope: Any = None
+    route = -1
+    place: Any = None
 
     def __init__(self, *, websocket: bool = False) -> None:
         self.tasks: list[TrackedTask] = []
@@ -63,6 +69,16 @@ class Call:
             self.children = Nursery()
         return self.children
 
+    def find_route(self) -> int:
+        """The number of its route in the ledger plus one; 0 for none that is known yet."""
+        scope = self.scope
+        found = 0
+        if scope is not None:
+            found = number_of(scope)
+            if found or "endpoint" in scope:
+                self.route = found
+        return found
+
     def end(self, error: BaseException | None) -> None:
         """Settle everything, and note which tasks it scheduled."""
         tasks = self.tasks
@@ -78,6 +94,7 @@ class Call:
             self.settle(error)
         self.tasks.clear()  # and what they were given, for whatever keeps a copy of this context
         if self.children is not None:
+            self.children.route = self.route if self.route >= 0 else self.find_route()
             for child in self.children.settle():
                 if child.afterword_account is not None:
                     accounts[child.afterword_account] = None

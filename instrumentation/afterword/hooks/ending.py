@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from afterword import words
-from afterword.hooks.call import being_cancelled
+from afterword.hooks.call import CURRENT, being_cancelled
 from afterword.hooks.process import PROCESS
 from afterword.hooks.running import CANCELLED, RUNNING, Notes, settle_children
 from afterword.ledger.accounts import Account
-from afterword.ledger.slots import NO_RUN, Run
+from afterword.ledger.slots import NO_RUN, Run, note_origin
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -55,7 +55,11 @@ def settle(notes: Notes | None) -> None:
 def schedule(account: Account) -> Run:
     """Book a run that begins without having been handed over."""
     try:
-        return account.schedule()
+        run = account.schedule()
+        if account.kind != words.WORKER:
+            call = CURRENT.get()
+            note_origin(account.words, run, 0 if call is None else max(call.route, 0))
+        return run
     except Exception as error:  # noqa: BLE001 - observing may never break the work
         PROCESS.note(error)
         return NO_RUN

@@ -8,12 +8,13 @@ from anyio.to_thread import current_default_thread_limiter
 from starlette.applications import Starlette
 
 from afterword import words
-from afterword.hooks import code, expected, factory, stopping, troubles
+from afterword.hooks import code, expected, factory, stopping, telling, troubles
 from afterword.hooks.nursery import Nursery
 from afterword.hooks.process import PROCESS
 from afterword.hooks.running import RUNNING, Lifespan, Notes
 from afterword.hooks.subapps import Subapps
 from afterword.hooks.tick import Tick
+from afterword.hooks.tracer import look_for_tracer
 from afterword.hooks.workers import WORKERS
 from afterword.ledger import layout
 
@@ -45,6 +46,7 @@ class _Life:
         for module in _modules_of(app):
             code.belongs_to_application(module)
         troubles.install_spans()
+        look_for_tracer()
         stopping.install()
         expected.open_accounts()
         factory.meet()
@@ -60,6 +62,7 @@ class _Life:
         self.children.ended = True  # what its context spawns from here on has no owner that ends
         if self.subapps is not None:
             self.subapps.tell_skipped()
+        look_for_tracer()
         loop = asyncio._get_running_loop()
         if loop is not None:  # trio has none
             factory.watch(loop)
@@ -92,6 +95,7 @@ class _Life:
         if self.over:
             return
         self.over = True
+        telling.flush()
         if self.subapps is not None:
             self.subapps.restore()
         if self.tick is not None:

@@ -19,6 +19,11 @@ def identify(function: Callable[..., Any]) -> tuple[str, Declaration]:
     return declaration.name or _qualified(innermost), declaration
 
 
+def function_name(function: Callable[..., Any]) -> str:
+    """``module.qualname`` of the function itself, whatever name it declares."""
+    return _qualified(unwrapped(function))
+
+
 def unwrapped(function: Callable[..., Any]) -> Any:
     """The function inside partials and bound methods; a callable object stays itself.
 

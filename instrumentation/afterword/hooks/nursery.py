@@ -29,11 +29,13 @@ class Child(Protocol):
 class Nursery:
     """The children of one owner, held weakly: whoever keeps them alive is not we."""
 
-    __slots__ = ("_limit", "children", "ended")
+    __slots__ = ("_limit", "children", "ended", "route")
 
     def __init__(self) -> None:
         self.children: list[ref[Any]] = []
         self.ended = False
+        #: Of the request that owns it, its number in the ledger plus one.
+        self.route = 0
         self._limit = _PRUNE_AT
 
     def add(self, child: Any) -> None:
@@ -55,6 +57,7 @@ class Nursery:
             if child.ended and child.failure is None and child.afterword_account is None:
                 continue
             settled.append(child)
+            child.route = self.route
             try:
                 if not child.orphaned(by_owner=True):
                     LOOSE.add(child)

@@ -10,12 +10,14 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from afterword import words
+from afterword.hooks.adopting import open_for, start_for
 from afterword.hooks.call import REASON
 from afterword.hooks.ending import end_raised, ended_too_early
 from afterword.hooks.process import PROCESS
 from afterword.hooks.running import Notes, book_end, notes_of, settle_children
+from afterword.hooks.tracer import TRACING
 from afterword.ledger.layout import IS_RUNNING, IS_WAITING, STATE_MASK
-from afterword.ledger.slots import NO_RUN, Run
+from afterword.ledger.slots import NO_RUN, Run, note_origin
 
 if TYPE_CHECKING:
     from afterword.hooks.origin import Origin
@@ -33,6 +35,11 @@ class Outside:
     #: When it began (monotonic ns, 0 while it waits), and how long it took.
     begun = took = 0
     ended = orphan = goes_round = False
+    #: Its function runs in another process or interpreter.
+    far = False
+    #: Where in a trace it was handed over, and the route of the request that did, by its number in the ledger plus one.
+    place: Any = None
+    route = 0
     #: As a run is asked.
     afterword_ended = property(attrgetter("ended"))
     failure: type[BaseException] | str | None = None
@@ -44,6 +51,8 @@ class Outside:
         self.origin, self.parent = origin, parent
         self.created = time.monotonic_ns()
         self.turn = Lock()
+        if TRACING.on:
+            self.place = TRACING.here_or_nowhere()
 
     def adopt(self, kind: str = words.THREAD) -> None:
         """Book it as a run of its own, from when it was handed over; not what has ended."""
@@ -57,6 +66,10 @@ class Outside:
         if self.afterword_account is not None:
             return
         self.origin.known = account
+        open_for(self, account)
+
+    def put_into(self, account: "Account") -> None:
+        """Open its run, from when it was handed over."""
         self.run = run = account.schedule()
         view, begun = account.words, self.begun
         if not begun:
@@ -68,7 +81,8 @@ class Outside:
             _put(view, run, IS_RUNNING, 1, begun - waited)
             _put(view, run, IS_RUNNING, 2, begun)
             self.since = begun
-        self.afterword_account = account
+        if account.kind != words.WORKER:
+            note_origin(view, run, self.route)
 
     def never(self, reason: str) -> None:
         """It will never begin."""
@@ -95,7 +109,7 @@ class Outside:
                 view, run = account.words, self.run
                 if run > 0 and view[run + 1] > now:  # a timer that never came to its time
                     _put(view, run, IS_WAITING, 1, now)
-                self.since = account.start(run)
+                self.since = start_for(self, account) if self.far else account.start(run)
         except Exception as error:  # noqa: BLE001 - observing may never break the work
             PROCESS.note(error)
 

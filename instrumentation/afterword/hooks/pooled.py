@@ -57,6 +57,7 @@ class Pooled(Outside):
     def follow(self, future: Any, *, far: bool) -> Any:
         """See who asks the future; one whose function runs ``far`` away also tells when it begins and ends."""
         try:
+            self.far = far
             self._future = weakref.ref(future)
             future.afterword_call = self
             future.__class__ = telling(type(future), far)

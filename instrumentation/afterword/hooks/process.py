@@ -9,7 +9,8 @@ import traceback
 from typing import TYPE_CHECKING, Any, Final
 
 from afterword.ledger import layout
-from afterword.ledger.owner import Owner, say
+from afterword.ledger.owner import Owner
+from afterword.ledger.saying import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +33,8 @@ class Process:
         self.known: Final[dict[Any, Any]] = {}
         #: Called when the hooks stand aside, and in a forked child: what they keep of this process is let go.
         self.at_standing_aside: Final[list[Callable[[], None]]] = []
+        #: Called at exit, before the ledger is closed.
+        self.at_exit: Final[list[Callable[[], None]]] = []
         #: The process was asked to stop: what is cancelled now is cancelled by that.
         self.stopping = False
         #: The loop that was looked at last.
@@ -149,6 +152,9 @@ class Process:
         owner = self.owner
         if owner is None:
             return
+        for finish in self.at_exit:
+            with contextlib.suppress(Exception):
+                finish()
         if self.serving and not self.stopping:
             owner.mark(layout.STATE_FAILED)
         elif owner.state != layout.STATE_FAILED:  # else it could not start, and its server has ended in order

@@ -4,7 +4,7 @@ import contextlib
 import sys
 import weakref
 from collections.abc import Callable, MutableMapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from afterword import words
 from afterword.declarations import UNDECLARED
@@ -35,13 +35,15 @@ _NOWHERE: Final = [0, 0]
 class _Counters:
     """One template under one method, in one ledger. Under a GIL no other thread comes in between a ``+= 1``."""
 
-    __slots__ = ("_expected", "_held", "_links", "_route", "ledger", "view", "without")
+    __slots__ = ("_expected", "_held", "_links", "_route", "ledger", "number", "view", "without")
 
     def __init__(self, ledger: "OpenLedger", name: str, held: object) -> None:
         self.ledger = ledger
         self._held = held
         self._route = ledger.route(name)
         fits = self._route >= 0
+        #: Its number in the ledger plus one.
+        self.number = ledger.route_number(self._route)
         self.view: Any = ledger.context.words if fits else _NOWHERE
         self.without = self._route + 1 if fits else 1
         self._links: dict[Account, int] = {}
@@ -105,7 +107,7 @@ class _Known:
         self.held = held
         #: Its places below each outermost router it was met under.
         self.trees: list[tuple[weakref.ref[Any], tuple[Place, ...]]] = []
-        self.counters: dict[tuple[str, str], _Counters] = {}
+        self.counters: dict[str, _Counters] = {}
 
 
 #: By the id of the route, for as long as that lives: an application may be made for one request.
@@ -138,34 +140,75 @@ def responded(scope: Scope, call: "Call") -> None:
         PROCESS.note(error)
 
 
-def _count(owner: "Owner", scope: Scope, scheduled: "Sequence[Account]") -> None:
+def number_of(scope: Scope) -> int:
+    """The number in the ledger plus one of the route that answers a request; 0 while it is not known."""
+    try:
+        owner = PROCESS.owner
+        if owner is None or "method" not in scope:
+            return 0
+        counters = _plain.get(scope["method"], {}).get(id(scope.get("route")))
+        if counters is not None and counters.ledger is not None and counters.ledger is owner.ledger:
+            return int(counters.number)
+        found = _stand(scope)
+        if found is None or not owner.open() or owner.ledger is None:
+            return 0
+        return owner.ledger.route_number(owner.ledger.route(found.name, counts=False))
+    except Exception as error:  # noqa: BLE001 - observing may never break the work
+        PROCESS.note(error)
+        return 0
+
+
+class _Stand(NamedTuple):
+    """A route, or an endpoint, at the place where it answered."""
+
+    target: Any
+    known: _Known
+    method: str
+    template: str
+    #: Whether it answers there only, so that the next time nobody has to look.
+    only: bool
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.template}"
+
+
+def _stand(scope: Scope) -> _Stand | None:
     route = scope.get("route")
     # What has no endpoint is a mount above the route, or a router that leaves it at that.
     target = route if hasattr(route, "endpoint") else scope.get("endpoint")
     if target is None:
-        return
+        return None
     known = _known.get(id(target)) or _meet(target)
     places = _places(known, target, scope)
     if not places:
-        return
+        return None
     method = scope["method"] if scope["method"] in _plain else _OTHER_METHOD
+    only = len(known.trees) == len(places) == 1 and method in _plain
+    return _Stand(target, known, method, place_among(places, scope).template, only)
+
+
+def _count(owner: "Owner", scope: Scope, scheduled: "Sequence[Account]") -> None:
+    stand = _stand(scope)
+    if stand is None:
+        return
+    target, known, method = stand.target, stand.known, stand.method
     if owner.ledger is None:
         if not scheduled and not _tasks_expected(getattr(target, "endpoint", target), method):
-            if len(known.trees) == len(places) == 1 and method in _plain:
+            if stand.only:
                 _plain[method][id(target)] = _Unwritten()
             return
         owner.open()
     ledger = owner.ledger
     if ledger is None:
         return
-    key = method, place_among(places, scope).template
-    counters = known.counters.get(key)
+    counters = known.counters.get(stand.name)
     if counters is None or counters.ledger is not ledger:
-        counters = known.counters[key] = _Counters(ledger, " ".join(key), known.held)
+        counters = known.counters[stand.name] = _Counters(ledger, stand.name, known.held)
         tasks = _tasks_expected(getattr(target, "endpoint", target), method)
         for task in tasks:
             counters.expect(_account(owner, task, scheduled))
-        if not tasks and len(known.trees) == len(places) == 1 and method in _plain:
+        if not tasks and stand.only:
             _plain[method][id(target)] = counters
     counters.count(scheduled)
 

@@ -147,9 +147,9 @@ def book_end(
     if reason is not None:
         account.fail(run, since, reason)
         return
-    account.succeed(run, since)
     if notes is not None and notes.errors:
-        account.note(layout.LANE_SWALLOWED)
+        account.swallow(run)
+    account.succeed(run, since)
 
 
 def will_be_warned_of(result: Any) -> None:

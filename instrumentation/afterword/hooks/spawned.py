@@ -13,13 +13,19 @@ from weakref import ref
 
 from afterword import words
 from afterword.hooks import alone, spawning, waiters
-from afterword.hooks.ending import ended_too_early
+from afterword.hooks.adopting import open_for
+from afterword.hooks.ending import start
+from afterword.hooks.handed_over import attach
 from afterword.hooks.nursery import LOOSE
 from afterword.hooks.process import PROCESS
-from afterword.hooks.running import CANCELLED, RUNNING, Notes, book_end, settle_children, will_be_warned_of
+from afterword.hooks.run_spans import context_of
+from afterword.hooks.running import RUNNING, Notes, book_end, settle_children, will_be_warned_of
+from afterword.hooks.spawned_end import book
 from afterword.hooks.steps import NOWHERE, Steps, come_on, without_this_frame
+from afterword.hooks.telling import in_finalizer
+from afterword.hooks.tracer import TRACING
 from afterword.ledger.layout import IS_RUNNING, IS_WAITING, STATE_MASK, W_ON_LOOP
-from afterword.ledger.slots import NO_RUN, Run
+from afterword.ledger.slots import NO_RUN, Run, note_origin
 
 if TYPE_CHECKING:
     from afterword.hooks.origin import Origin
@@ -42,6 +48,9 @@ class Spawned(Steps):
     #: What it raised, or what it noted and returned, while that may have to be told.
     failure: type[BaseException] | tuple[Notes | None, Any] | None = None
     since = steps = 0
+    #: Where in a trace it was spawned, and the OpenTelemetry context it has to be in from its next step on.
+    place: Any = None
+    entering: Any = None
     #: Whether its context is a copy that it has for itself.
     own_context = True
     begun = ended = False
@@ -49,6 +58,8 @@ class Spawned(Steps):
     afterword_ended = property(attrgetter("ended"))
     #: Its owner ended before it.
     orphan = False
+    #: The route of the request that spawned it, by its number in the ledger plus one.
+    route = 0
     #: A worker that goes round; `workers` sees that while it runs.
     goes_round = False
 
@@ -56,13 +67,13 @@ class Spawned(Steps):
         self.coro, self.origin, self.created = coro, origin, monotonic_ns()
         if parent is not None:
             self.parent = ref(parent)
+        if TRACING.on:
+            self.place = TRACING.here_or_nowhere()
 
     def send(self, value: Any = None) -> Any:
         """One step: the first begins the run, an exception or StopIteration ends it."""
         if not self.begun:
-            self.begun = True
-            if self.own_context:
-                RUNNING.set(self)
+            self._begin()
         try:
             return self.coro.send(value)
         except StopIteration as end:
@@ -107,6 +118,8 @@ class Spawned(Steps):
         self.begun = True
         if self.own_context:
             RUNNING.set(self)
+            if self.place is not None and self.origin.forever:  # its rounds belong to nobody's request
+                alone.guarded(attach, TRACING.without_span(self.place.context))
 
     # -- the run
 
@@ -120,6 +133,14 @@ class Spawned(Steps):
         self.origin.known, self.origin.quiet = account, False
         if type(self) is Spawned:
             self.__class__ = Marked
+        open_for(self, account)
+        if self.begun and self.own_context:
+            self.entering = context_of(self.run)
+        if account.kind == words.WORKER and self.afterword_notes is not None and self.afterword_notes.children:
+            self.afterword_notes.children.hand_over(LOOSE)  # their owner never ends
+
+    def put_into(self, account: "Account") -> None:
+        """Open its run, from when it was spawned."""
         self.run = run = account.schedule()
         view = account.words
         if self.begun:
@@ -129,9 +150,8 @@ class Spawned(Steps):
                 view[run + 1] = view[run + 2] = self.created
         elif run > 0 and view[run] & STATE_MASK == IS_WAITING:
             view[run + 1] = self.created
-        self.afterword_account = account
-        if account.kind == words.WORKER and self.afterword_notes is not None and self.afterword_notes.children:
-            self.afterword_notes.children.hand_over(LOOSE)  # their owner never ends
+        if account.kind != words.WORKER:
+            note_origin(view, run, self.route)
 
     def orphaned(self, *, by_owner: bool) -> bool:
         """Settle it after its owner, or while its owner goes on for ever. True when it needs no further look."""
@@ -185,7 +205,7 @@ class Spawned(Steps):
         try:
             notes, account, origin = self.afterword_notes, self.afterword_account, self.origin
             if account is not None:
-                self._book(account, error, notes)
+                book(self, account, error, notes)
                 if notes is not None:
                     settle_children(notes)
                 return
@@ -197,28 +217,6 @@ class Spawned(Steps):
                 notes.children.hand_over(spawning._nursery_of(self.owner()))
         except Exception as trouble:  # noqa: BLE001 - observing may never break the work
             PROCESS.note(trouble)
-
-    def _book(self, account: "Account", error: BaseException, notes: Notes | None) -> None:
-        if isinstance(error, StopIteration):
-            if account.kind == words.WORKER and ended_too_early(self):
-                account.fail(self.run, self.since, words.RETURNED)
-            elif notes is None and error.value is None and account.plain:
-                account.succeed(self.run, self.since)
-            else:
-                task = self.its_task()
-                heard = task is not None and waiters.awaited(task)
-                book_end(account, self.run, self.since, notes, error.value, dropped=not heard)
-        elif isinstance(error, asyncio.CancelledError):
-            account.cancel(self.run, self.since, CANCELLED[self._cancelled_by()])
-        else:
-            account.fail(self.run, self.since, type(error))
-
-    def _cancelled_by(self) -> str:
-        if PROCESS.stopping:
-            return words.CANCELLED_SHUTDOWN
-        if alone.is_cancelling(self.its_task()):
-            return words.CANCELLED_ORPHANED if self.orphan else words.CANCELLED_REQUESTED
-        return words.CANCELLED_INNER
 
     def _forgotten(self) -> None:
         if not PROCESS.active:
@@ -245,6 +243,9 @@ class Marked(Spawned):
         self.steps += 1
         if not self.begun:
             self._begin()
+        if self.entering is not None:  # it was adopted in the middle: from here on it belongs to its own span
+            alone.guarded(attach, self.entering)
+            self.entering = None
         account: Any = self.origin.known
         words = account.words
         try:
@@ -288,12 +289,10 @@ class Marked(Spawned):
 
     def __del__(self) -> None:
         if not self.ended and not sys.is_finalizing():
-            self.forget()
+            with in_finalizer():
+                self.forget()
 
     def _begin(self) -> None:
         super()._begin()
         if self.afterword_account is not None:
-            try:
-                self.since = self.afterword_account.start(self.run)
-            except Exception as error:  # noqa: BLE001 - observing may never break the work
-                PROCESS.note(error)
+            self.since = start(self.afterword_account, self.run)

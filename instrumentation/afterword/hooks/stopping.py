@@ -12,7 +12,7 @@ from afterword.hooks import patches
 from afterword.hooks.code import frames_of
 from afterword.hooks.process import PROCESS
 from afterword.ledger import layout
-from afterword.ledger.owner import say
+from afterword.ledger.saying import say
 
 _MAX_SHOWN: Final = 10
 

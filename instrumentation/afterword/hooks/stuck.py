@@ -11,7 +11,7 @@ from afterword.hooks.process import PROCESS
 from afterword.hooks.steps import Steps
 from afterword.hooks.workers import frames_of_thread
 from afterword.ledger.open_ledger import OpenRun
-from afterword.ledger.owner import say
+from afterword.ledger.saying import say
 from afterword.ledger.slots import Run
 
 #: Runs looked at, and lines written, in one tick: whatever hangs, the loop does not.

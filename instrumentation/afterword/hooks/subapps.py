@@ -14,7 +14,7 @@ from afterword import words
 from afterword.hooks import patches
 from afterword.hooks.naming import identify, unwrapped
 from afterword.hooks.process import PROCESS
-from afterword.ledger.owner import say
+from afterword.ledger.saying import say
 
 _SKIPPED: Final = words.DROP_REASONS.index(words.LIFESPAN_SKIPPED)
 _DEPTH: Final = 8

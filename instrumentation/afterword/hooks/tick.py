@@ -8,9 +8,10 @@ import asyncio
 import time
 from typing import Any, Final
 
-from afterword.hooks import factory, stuck
+from afterword.hooks import factory, stuck, telling
 from afterword.hooks.nursery import LOOSE
 from afterword.hooks.process import PROCESS
+from afterword.hooks.tracer import look_for_tracer
 from afterword.hooks.workers import WORKERS
 from afterword.ledger import layout
 
@@ -71,6 +72,8 @@ class Tick:
             WORKERS.observe(now)
             LOOSE.sweep()
             stuck.tell(now, [tick._loop for tick in _ticking])
+            telling.flush()
+            look_for_tracer()
         except Exception as error:  # noqa: BLE001 - observing may never break the work
             PROCESS.note(error)
         if PROCESS.active:

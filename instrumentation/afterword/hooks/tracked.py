@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import copyreg
-import functools
 from types import CoroutineType, FunctionType
 from typing import Any, Final
 
@@ -14,9 +13,11 @@ from starlette.concurrency import run_in_threadpool
 from afterword import words
 from afterword.hooks.call import drop_waiting, take
 from afterword.hooks.ending import end, end_raised, leave, schedule, settle, start
+from afterword.hooks.handed_over import attach_handed_over, detach
 from afterword.hooks.running import RUNNING, Notes, book_end
 from afterword.hooks.steps import LaterSteps, first_step
-from afterword.hooks.thread_run import ThreadRun
+from afterword.hooks.telling import in_finalizer
+from afterword.hooks.thread_run import AwaitedRun, ThreadRun
 from afterword.ledger.accounts import Account
 from afterword.ledger.slots import NO_RUN, Run
 
@@ -51,6 +52,8 @@ class TrackedTask(BackgroundTask):
     #: Why it is dropped if it never starts, where the task knows better than the call it was added in.
     afterword_reason: str | None = None
     afterword_notes: Notes | None = None
+    #: Its run, from its begin on.
+    afterword_number: Run = NO_RUN
 
     @property
     def afterword_ended(self) -> bool:
@@ -61,24 +64,25 @@ class TrackedTask(BackgroundTask):
         """Run the task as its class would, and book how it ends."""
         account = self.afterword_account
         run = take(self) or schedule(account)
+        pristine = BackgroundTask.__call__ is _PRISTINE_CALL
         if not self.is_async:
-            return await _run_in_thread(self, account, run)
+            return await _run_through(self, ThreadRun(self.func, account, run), pristine=pristine)
+        if not pristine:
+            return await _run_through(self, AwaitedRun(self.func, account, run), pristine=False)
         if self.afterword_run is _ENDED:  # called once more, by a wrapper that tries again for instance: another run
             self.afterword_run, self.afterword_notes = NO_RUN, None
+        self.afterword_number = run
         since = start(account, run)
         token = RUNNING.set(self)
         result = None
         try:
-            if BackgroundTask.__call__ is _PRISTINE_CALL:
-                coro = self.func(*self.args, **self.kwargs)
-                if type(coro) is CoroutineType and coro.cr_await is None:  # else somebody else awaits it: an error
-                    ended, result = first_step(coro, account)
-                    if not ended:
-                        result = await LaterSteps(coro, account, run, result)
-                else:
-                    result = await coro
+            coro = self.func(*self.args, **self.kwargs)
+            if type(coro) is CoroutineType and coro.cr_await is None:  # else somebody else awaits it: an error
+                ended, result = first_step(coro, account)
+                if not ended:
+                    result = await LaterSteps(coro, account, run, result)
             else:
-                result = await _as_others_do(self, account)
+                result = await coro
         except BaseException as error:
             end_raised(account, run, since, error)
             raise
@@ -134,7 +138,7 @@ class LooseTask(TrackedTask):
     """A task that no ASGI call settles: dropped when it is forgotten."""
 
     def __del__(self) -> None:
-        with contextlib.suppress(Exception):  # the interpreter may be going down around us
+        with contextlib.suppress(Exception), in_finalizer():  # the interpreter may be going down around us
             drop_waiting([self], words.DISCARDED)
 
 
@@ -146,7 +150,7 @@ class _TrackedSubclass(TrackedTask):
 
     async def __call__(self) -> None:
         account, run = self.afterword_account, take(self) or schedule(self.afterword_account)
-        self.afterword_run, self.afterword_notes = NO_RUN, None
+        self.afterword_run, self.afterword_notes, self.afterword_number = NO_RUN, None, run
         since = start(account, run)
         token = RUNNING.set(self)
         try:
@@ -183,14 +187,16 @@ def tracked_version(cls: type[BackgroundTask]) -> type[TrackedTask]:
     return found
 
 
-async def _run_in_thread(task: TrackedTask, account: Account, run: Run) -> None:
-    function = ThreadRun(task.func, account, run)
+async def _run_through(task: TrackedTask, function: "ThreadRun | AwaitedRun", *, pristine: bool) -> None:
+    """A function that books its own begin and end: inside of a thread, and inside of whatever others put around it."""
+    token = None
     try:
-        if BackgroundTask.__call__ is _PRISTINE_CALL:
+        if pristine:
             await run_in_threadpool(function, *task.args, **task.kwargs)
         else:
+            token = attach_handed_over(function.run[0])
             stand_in = BackgroundTask.__new__(BackgroundTask)
-            stand_in.__dict__.update(task.__dict__, func=function, is_async=False)
+            stand_in.__dict__.update(task.__dict__, func=function, is_async=task.is_async)
             await BackgroundTask.__call__(stand_in)
     except asyncio.CancelledError:
         function.drop_if_waiting(words.SHUTDOWN)
@@ -198,22 +204,6 @@ async def _run_in_thread(task: TrackedTask, account: Account, run: Run) -> None:
     except BaseException:
         function.drop_if_waiting(words.REQUEST_FAILED)
         raise
+    finally:
+        detach(token)
     function.drop_if_waiting(words.DISCARDED)
-
-
-async def _as_others_do(task: TrackedTask, account: Account) -> Any:
-    """Somebody else hooked `BackgroundTask.__call__`: theirs runs the task. It hands on no result, so we look."""
-    if account.plain:
-        await BackgroundTask.__call__(task)
-        return None
-    results: list[Any] = []
-
-    @functools.wraps(task.func)
-    async def kept(*args: Any, **kwargs: Any) -> Any:
-        results.append(await task.func(*args, **kwargs))
-        return results[-1]
-
-    stand_in = BackgroundTask.__new__(BackgroundTask)
-    stand_in.__dict__.update(task.__dict__, func=kept, is_async=True)
-    await BackgroundTask.__call__(stand_in)
-    return results[-1] if results else None

@@ -11,6 +11,7 @@ from afterword.hooks import origin, patches, running
 from afterword.hooks.call import CURRENT, NOT_OURS
 from afterword.hooks.code import called_by_user, is_users
 from afterword.hooks.process import PROCESS
+from afterword.hooks.telling import in_finalizer
 
 NEVER_AWAITED: Final = words.DROP_REASONS.index(words.NEVER_AWAITED)
 Warn = Callable[[Any], None]
@@ -54,4 +55,5 @@ def _unawaited(coro: Any, forgot: FrameType) -> None:
     account = origin.of_coroutine(coro).account(words.ASYNCIO)
     if account is not None:
         run = account.schedule()  # may open the ledger, and then it is another `drop`
-        account.drop(run, NEVER_AWAITED)
+        with in_finalizer():
+            account.drop(run, NEVER_AWAITED)

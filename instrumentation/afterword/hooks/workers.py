@@ -21,7 +21,7 @@ from afterword.hooks.process import PROCESS
 from afterword.hooks.running import Lifespan
 from afterword.hooks.spawned import Spawned
 from afterword.ledger import layout
-from afterword.ledger.owner import say
+from afterword.ledger.saying import say
 
 #: Who waits in these waits for work, and there may be none until tomorrow.
 _IDLE: Final = frozenset(

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Container
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from afterword import words
@@ -34,8 +35,8 @@ class Account:
     """Books the runs of one task of one kind; its calls are replaced whenever the ledger is."""
 
     __slots__ = (
-        "beat", "cancel", "collect", "declaration", "drop", "fail", "kind", "mark", "name", "note", "plain", "schedule",
-        "start", "succeed", "words",
+        "bare", "beat", "cancel", "collect", "declaration", "drop", "fail", "function", "kind", "mark", "name", "note",
+        "plain", "schedule", "start", "succeed", "swallow", "words",
     )  # fmt: skip
 
     schedule: Callable[[], Run]
@@ -45,10 +46,16 @@ class Account:
     cancel: Callable[[Run, int, int], None]
     drop: Callable[[Run, int], None]
     collect: Callable[[Run], None]
+    #: Count an error that a run has swallowed.
+    swallow: Callable[[Run], None]
     #: Count one in a lane beyond the buckets, by its place in the row of this task's endings.
     note: Callable[[int], None]
     #: Say that it has succeeded now, without the end of a run.
     beat: Callable[[], None]
+    #: The first seven calls as the ledger made them, whatever was put around them since.
+    bare: tuple[Callable[..., Any], ...]
+    #: The function behind it, as ``module.qualname``, where the task has another name.
+    function: str
     #: Whether a run that returned None and of which nothing was noted has succeeded.
     plain: bool
     #: The ledger's words and this task's number in `layout.W_ON_LOOP`.
@@ -60,6 +67,7 @@ class Account:
         self.kind = kind
         self.declaration = declaration
         self.plain = not declaration.effects and declaration.success is None
+        self.function = name if declaration.name is None else ""
 
 
 def bind(account: Account, number: int, context: WriteContext, earlier: Slots | None = None) -> None:
@@ -74,16 +82,26 @@ def bind(account: Account, number: int, context: WriteContext, earlier: Slots | 
         lock = threading.RLock()
         calls = [_locked(call, lock) for call in calls]
     if earlier is not None:
-        before: list[Any] = [
-            account.start, account.succeed, account.fail, account.cancel, account.drop, account.collect,
-        ]  # fmt: skip
-        mine = context.slots.without
-        calls[1:] = [_where_it_began(now, then, earlier.end, mine) for now, then in zip(calls[1:], before, strict=True)]
-    (
-        account.schedule, account.start, account.succeed, account.fail, account.cancel, account.drop, account.collect,
-    ) = calls  # fmt: skip
+        mine, before = context.slots.without, account.bare
+        calls[1:] = [
+            _where_it_began(now, then, earlier.end, mine) for now, then in zip(calls[1:], before[1:], strict=True)
+        ]
+    account.bare = tuple(calls)
+    undress(account)
     account.note, account.words, account.mark = noting(number, context), context.words, number + 1
     account.beat = beating(number, context)
+
+
+def undress(account: Account) -> None:
+    """Take off whatever was put around the calls of an account."""
+    (
+        account.schedule, account.start, account.succeed, account.fail, account.cancel, account.drop, account.collect,
+    ) = account.bare  # fmt: skip
+    account.swallow = partial(_swallow, account)
+
+
+def _swallow(account: Account, _run: Run) -> None:
+    account.note(layout.LANE_SWALLOWED)
 
 
 def bind_to_nothing(account: Account) -> None:
@@ -92,7 +110,10 @@ def bind_to_nothing(account: Account) -> None:
     account.succeed = account.drop = lambda _, __: None
     account.fail = lambda _, __, ___: None
     account.cancel = lambda _, __, ___: None
-    account.collect = account.note = lambda _: None
+    account.collect = account.note = account.swallow = lambda _: None
+    account.bare = (
+        account.schedule, account.start, account.succeed, account.fail, account.cancel, account.drop, account.collect,
+    )  # fmt: skip
     account.words, account.mark, account.beat = _NO_WORDS, 0, lambda: None
 
 

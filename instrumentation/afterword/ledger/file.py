@@ -61,14 +61,16 @@ class LedgerFile:
             return True
 
 
-def create(directory: Path, service: str, version: str, slots: int = layout.DEFAULT_SLOTS) -> LedgerFile:
-    """Make this process's ledger in ``directory``, which is made when missing.
+def create(
+    directory: Path, service: str, version: str, slots: int = layout.DEFAULT_SLOTS, *, linked: bool = False
+) -> LedgerFile:
+    """Make this process's ledger in ``directory``, which is made when missing; ``linked`` has room for span links.
 
     Raises:
         LedgerUnavailableError: with a reason and one sentence; nothing is left behind.
     """
     prepare_directory(directory)
-    table, size = layout.sections(slots)
+    table, size = layout.sections(slots, linked=linked)
     return _materialise(directory, _header_of_this_process(service, version, size, table))
 
 

@@ -18,9 +18,13 @@
           │ ROUTES     512 x 128 B   method and template, responses with and without a task  │
           │ LINKS      512 x 32 B    route, task: responses that scheduled it, that missed it│
           │ STACKS      16 x 512 B   where an overdue run is stuck                           │
+          │ RESOURCE     1 x 2 KiB   what the process's spans say about it, as JSON          │
+          │ EXEMPLARS  512 x 64 B    the last traced run of a bucket, of an ending           │
+          │ LINKED    4096 x 16 B    only with trace = "link": the trace a run is linked to  │
           └──────────────────────────────────────────────────────────────────────────────────┘
 
-    a slot:   ctl │ scheduled at │ started at │ progress at │ stall limit │ 3 spare (monotonic ns)
+    a slot:   ctl │ scheduled at │ started at │ parent span │ origin      │ trace id (2) │ span id
+              of a worker:                      progress at │ stall limit   (times: monotonic ns)
 
     a ctl word and a counter word share their bits, so one addition makes both:
      63                                    22 21    17  16  15       4 3     0
@@ -54,18 +58,21 @@ MAX_EXCEPTIONS: Final = 256
 #: Exception classes a task is told with, in a ledger and in the books; the rest goes under ``__other__``.
 EXCEPTIONS_PER_TASK: Final = 15
 DEFAULT_SLOTS: Final = 4096
-MAX_ROUTES, MAX_LINKS, MAX_STACKS = 512, 512, 16
+MAX_ROUTES, MAX_LINKS, MAX_STACKS, MAX_EXEMPLARS = 512, 512, 16, 512
 MAX_FILE_SIZE: Final = 64 * 1024 * 1024
 
 TASK_STRIDE, FINISHED_STRIDE, SUMS_STRIDE, STARTED_STRIDE = 192, 64 * 8, 8 * 8, 16 * 8
 SCHEDULED_STRIDE, EXCEPTION_STRIDE, SLOT_STRIDE = 8, 64, 64
 ROUTE_STRIDE, LINK_STRIDE, STACK_STRIDE = 128, 32, 512
+RESOURCE_STRIDE, EXEMPLAR_STRIDE, LINKED_STRIDE = 2048, 64, 16
 NAME_BYTES, OWNER_BYTES, EXCEPTION_BYTES = 120, 40, 48
 SERVICE_BYTES, VERSION_BYTES = 240, 56
-ROUTE_BYTES, STACK_BYTES = 104, 488
+ROUTE_BYTES, STACK_BYTES, RESOURCE_BYTES = 104, 488, 2040
 
 # Sections, by id.
-TASKS, FINISHED, SUMS, STARTED, SCHEDULED, EXCEPTIONS, SLOTS, ROUTES, LINKS, STACKS = range(1, 11)
+TASKS, FINISHED, SUMS, STARTED, SCHEDULED, EXCEPTIONS, SLOTS, ROUTES, LINKS, STACKS, RESOURCE, EXEMPLARS, LINKED = (
+    range(1, 14)
+)
 SECTION_STRIDES: Final = {
     TASKS: TASK_STRIDE,
     FINISHED: FINISHED_STRIDE,
@@ -77,9 +84,12 @@ SECTION_STRIDES: Final = {
     ROUTES: ROUTE_STRIDE,
     LINKS: LINK_STRIDE,
     STACKS: STACK_STRIDE,
+    RESOURCE: RESOURCE_STRIDE,
+    EXEMPLARS: EXEMPLAR_STRIDE,
+    LINKED: LINKED_STRIDE,
 }
-#: Tables that a ledger of the first release does not have.
-OPTIONAL: Final = frozenset({ROUTES, LINKS, STACKS})
+#: Tables that a ledger of an earlier release, or without `LINKED` of another setting, does not have.
+OPTIONAL: Final = frozenset({ROUTES, LINKS, STACKS, RESOURCE, EXEMPLARS, LINKED})
 
 # States of a slot.
 FREE, IS_WAITING, IS_RUNNING, IS_SUCCEEDED, IS_FAILED, IS_CANCELLED, IS_DROPPED = range(7)
@@ -126,12 +136,22 @@ LIVE_WORDS: Final = 2048 // 8
     W_LINKS,
     W_STACKS,
     W_ROUTES_FULL,
-) = range(LIVE_WORDS, LIVE_WORDS + 21)
-N_LIVE_WORDS: Final = 21
+    W_EXEMPLARS,
+) = range(LIVE_WORDS, LIVE_WORDS + 22)
+N_LIVE_WORDS: Final = 22
 STATE_NEW, STATE_LIVE, STATE_CLOSED, STATE_FAILED = range(4)
 
-# Words of a slot.
+# Words of a slot. Those of a worker, and in their place those of every other run: the span it hangs under, and where it
+# comes from: the low bits of `scheduled at`, which say that this and the words of its trace are of this run, and its
+# route (number plus one, 0 for none). The trace is 0 when nobody samples it, the span id until there is a span.
 SLOT_PROGRESS, SLOT_STALL = 3, 4
+SLOT_PARENT, SLOT_ORIGIN, SLOT_TRACE, SLOT_SPAN = 3, 4, 5, 7
+ROUTE_BITS: Final = 16
+ROUTE_MASK: Final = (1 << ROUTE_BITS) - 1
+ORIGIN_MASK: Final = (1 << 64 - ROUTE_BITS) - 1
+
+# What an exemplar is of: a bucket of the run time (its number), a failure, and a drop (plus its reason).
+EXEMPLAR_FAILED, EXEMPLAR_DROPPED = 32, 64
 
 _FIXED = struct.Struct("<8sIIQQQQ16s16sQQQQQQQQ")
 _SECTION = struct.Struct("<QQQQ")
@@ -175,15 +195,18 @@ class Header:
     sections: dict[int, Section]
 
 
-def sections(slots: int = DEFAULT_SLOTS) -> tuple[dict[int, Section], int]:
+def sections(slots: int = DEFAULT_SLOTS, *, linked: bool = False) -> tuple[dict[int, Section], int]:
     """The tables of a new file one after the other, and the file's size, in whole pages."""
     counts = {
         EXCEPTIONS: MAX_EXCEPTIONS, SLOTS: slots, ROUTES: MAX_ROUTES, LINKS: MAX_LINKS, STACKS: MAX_STACKS,
+        RESOURCE: 1, EXEMPLARS: MAX_EXEMPLARS, LINKED: slots if linked else 0,
     }  # fmt: skip
     offset = HEADER_SIZE
     table = {}
     for number, stride in SECTION_STRIDES.items():
         count = counts.get(number, MAX_TASKS)
+        if not count:
+            continue
         table[number] = Section(offset, count, stride)
         offset += -(-count * stride // 64) * 64
     return table, -(-offset // 4096) * 4096

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from afterword import words
 from afterword.ledger import layout, records
 from afterword.ledger.accounts import Account, Declaration, bind
-from afterword.ledger.slots import Run, Slots
+from afterword.ledger.slots import Run, Slots, run_id
 from afterword.ledger.transitions import WriteContext
 
 if TYPE_CHECKING:
@@ -65,8 +65,10 @@ class OpenLedger:
         self._exceptions: dict[tuple[int, type[BaseException] | str], int] = {}
         self._exception_names: dict[tuple[int, str], int] = {}
         self._routes: dict[str, int] = {}
+        self._route_names: list[str] = []
         self._links: dict[tuple[int, int], int] = {}
         self._stacks = 0
+        self._exemplars: dict[int, int] = {}
         self._lock = threading.RLock()
         self.context = WriteContext(file.words, file.header.sections, self.slots, self.count_exception, check_file)
         file.words[layout.W_STATE] = layout.STATE_LIVE
@@ -117,15 +119,16 @@ class OpenLedger:
                 self._exceptions[number, exception] = index
             return index
 
-    def route(self, name: str) -> int:
-        """The word of a route's two counters, with and without a task; -1 when the table is full."""
+    def route(self, name: str, *, counts: bool = True) -> int:
+        """The word of a route's two counters, with and without a task; -1 when the table is full, which ``counts``."""
         table, view = self.context.sections[layout.ROUTES], self.context.words
         with self._lock:
             found = self._routes.get(name)
             if found is None:
                 if len(self._routes) >= table.count:
-                    view[layout.W_ROUTES_FULL] += 1
+                    view[layout.W_ROUTES_FULL] += counts
                     return -1
+                self._route_names.append(name)
                 found = self._routes[name] = records.write_route(view, table, len(self._routes), name)
                 view[layout.W_ROUTES] = len(self._routes)
             return found
@@ -160,6 +163,46 @@ class OpenLedger:
             place, self._stacks = self._stacks % table.count, self._stacks + 1
             records.write_stack(view, table, place, run, view[run] >> layout.TASK_SHIFT & layout.TASK_MASK, text)
             view[layout.W_STACKS] = min(self._stacks, table.count)
+
+    def note_resource(self, attributes: bytes) -> None:
+        """Keep what the spans of the process say about it, as JSON of at most `layout.RESOURCE_BYTES`."""
+        with self._lock:
+            records.write_resource(self.context.words, self.context.sections[layout.RESOURCE], attributes)
+
+    def note_linked(self, run: Run, high: int, low: int) -> None:
+        """Keep the trace that a run is linked to, if this ledger has room for that."""
+        table = self.context.sections.get(layout.LINKED)
+        if table is not None and self.holds(run):
+            at = table.offset // 8 + (run - self.slots.first) // (layout.SLOT_STRIDE // 8) * 2
+            self.context.words[at], self.context.words[at + 1] = high, low
+
+    def describe(self, run: Run, view: "memoryview") -> tuple[str, str]:
+        """A run's name for people, and the route that scheduled it, as ``METHOD template`` or an empty text."""
+        if run <= 0:
+            return f"{self.file.header.uuid[:4].hex()}-x{-run:x}", ""
+        scheduled, origin = view[run + 1], view[run + layout.SLOT_ORIGIN]
+        name = run_id(self.file.header.uuid, (run - self.slots.first) // (layout.SLOT_STRIDE // 8), scheduled)
+        route = origin & layout.ROUTE_MASK
+        if origin >> layout.ROUTE_BITS != scheduled & layout.ORIGIN_MASK or not 0 < route <= len(self._route_names):
+            return name, ""
+        return name, self._route_names[route - 1]
+
+    def route_number(self, word: int) -> int:
+        """The number of a route plus one, from what `route` returned; 0 for none."""
+        table = self.context.sections[layout.ROUTES]
+        return (word - table.offset // 8) // (layout.ROUTE_STRIDE // 8) + 1 if word >= 0 else 0
+
+    def note_exemplar(self, number: int, of: int, trace: int, span: int, took: int, at: int) -> None:
+        """Keep a traced run of a task as the example of what it is ``of``; none when the table is full."""
+        key, view, table = number << 8 | of, self.context.words, self.context.sections[layout.EXEMPLARS]
+        index = self._exemplars.get(key)
+        if index is None:
+            with self._lock:
+                index = self._exemplars.setdefault(key, len(self._exemplars))
+                if index < table.count:
+                    view[layout.W_EXEMPLARS] = index + 1
+        if index < table.count:
+            records.write_exemplar(view, table, index, key, trace, span, took, at)
 
     # -- its open runs
 

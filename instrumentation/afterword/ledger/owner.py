@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Final
 
 from afterword import words
 from afterword.ledger import layout
-from afterword.ledger.accounts import Account, Declaration, bind_to_nothing
+from afterword.ledger.accounts import Account, Declaration, bind_to_nothing, undress
 from afterword.ledger.open_ledger import OpenLedger, OpenRun
+from afterword.ledger.saying import say
 from afterword.ledger.slots import NO_RUN, Run
 from afterword.ledger.transitions import CHECK_EVERY_NS
 from afterword.settings import MAX_SLOTS
@@ -30,6 +31,9 @@ except ImportError:  # a platform without file locks: importing and instrumentin
     file = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from afterword.ledger.file import LedgerFile
     from afterword.settings import Settings
 
 _MAX_NAMED: Final = layout.MAX_TASKS - layout.RESERVED_TASKS
@@ -56,6 +60,10 @@ class Owner:
         self._lock = threading.RLock()
         self._inherited: frozenset[Run] = frozenset()
         self._note: int | None = None
+        #: Called with each account that has been bound to a ledger: what is put around its calls.
+        self.dress: Callable[[Account], None] = lambda _: None
+        #: What the spans of this process say about it, as JSON.
+        self._resource = b""
         _release_drained()
 
     # -- accounts
@@ -96,6 +104,7 @@ class Owner:
     def _connect(self, account: Account) -> None:
         if self._ledger is not None:
             self._ledger.bind(account, self._with_defaults(account.declaration))
+            self.dress(account)
         elif self.unavailable is not None:
             bind_to_nothing(account)
         else:
@@ -142,7 +151,7 @@ class Owner:
         if file is None:
             return self._give_up("platform", f"this platform ({sys.platform}) has no file locks")
         try:
-            made = file.create(self.settings.directory, self.service, self.version, self.settings.slots)
+            made = self._make_file(self.settings.slots)
             self._use(OpenLedger(made, self._check_file, self._inherited, self._run_numbers))
         except file.LedgerUnavailableError as error:
             return self._give_up(error.reason, str(error))
@@ -150,11 +159,18 @@ class Owner:
             return self._give_up("error", f"{type(error).__name__}: {error}")
         return None
 
+    def _make_file(self, slots: int) -> "LedgerFile":
+        linked = self.settings.trace == "link"
+        return file.create(self.settings.directory, self.service, self.version, slots, linked=linked)
+
     def _use(self, ledger: OpenLedger) -> None:
         self._ledger = ledger
+        if self._resource:
+            ledger.note_resource(self._resource)
         ledger.context.words[layout.W_TASKS_FULL] = self._tasks_full
         for account in list(self._accounts.values()):
             ledger.bind(account, self._with_defaults(account.declaration))
+            self.dress(account)
 
     def _give_up(self, reason: str, sentence: str) -> None:
         self.unavailable = reason
@@ -182,7 +198,7 @@ class Owner:
         with contextlib.suppress(file.LedgerUnavailableError), self._lock:
             if self._ledger is current:
                 slots = min(current.slots.handed_out + self.settings.slots, MAX_SLOTS)
-                made = file.create(self.settings.directory, self.service, self.version, slots)
+                made = self._make_file(slots)
                 current.continue_elsewhere()
                 self._earlier.append(current)
                 self._use(OpenLedger(made, self._check_file, self._inherited, self._run_numbers, after=current))
@@ -216,6 +232,20 @@ class Owner:
     def state(self) -> int | None:
         """How the process ends, should it end now: what `mark` said last."""
         return self._ledger.context.words[layout.W_STATE] if self._ledger is not None else None
+
+    def redress(self) -> None:
+        """What is put around the calls of accounts has changed."""
+        with self._lock:
+            for account in list(self._accounts.values()):
+                if self._ledger is not None:
+                    undress(account)
+                    self.dress(account)
+
+    def note_resource(self, attributes: bytes) -> None:
+        """Keep what the spans of this process say about it, as JSON of at most `layout.RESOURCE_BYTES`."""
+        self._resource = attributes
+        if self._ledger is not None:
+            self._ledger.note_resource(attributes)
 
     def set_word(self, word: int, value: int) -> None:
         """Store one of the live words, if there is a ledger."""
@@ -268,10 +298,3 @@ def _release_drained() -> bool:
             _DRAINING.remove(ledger)
             ledger.file.close()
     return not _DRAINING
-
-
-def say(sentence: str) -> None:
-    """One line on stderr; a process without a usable stderr stays silent."""
-    with contextlib.suppress(Exception):
-        sys.stderr.write(f"afterword: {sentence}\n")
-        sys.stderr.flush()

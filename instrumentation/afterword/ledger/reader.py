@@ -14,10 +14,12 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from afterword import words
 from afterword.ledger import layout, records
 from afterword.ledger.layout import BUCKETS, ENDING_LANES, LANE_CANCELLED, ORDINAL_SHIFT, LayoutError
+from afterword.ledger.open_slots import OpenSlot, read_open_slots
 from afterword.ledger.slot_table import find_oldest, find_progress, find_stuck, repair
-from afterword.ledger.snapshot import RouteSnapshot, Runtime, Snapshot, TaskSnapshot
+from afterword.ledger.snapshot import Exemplar, RouteSnapshot, Runtime, Snapshot, TaskSnapshot
 
 if TYPE_CHECKING:
     from afterword.ledger.accounts import Declaration
@@ -101,7 +103,7 @@ class LedgerReader:
         tables = self.header.sections
         live = memoryview(self._read(layout.LIVE_WORDS * 8, layout.N_LIVE_WORDS * 8)).cast("Q").tolist()
         state, n_tasks, n_exceptions, n_slots, slots_full, tasks_full, exceptions_full, internal, continued = live[:9]
-        n_routes, n_links, n_stacks, routes_full = live[17:21]
+        n_routes, n_links, n_stacks, routes_full, n_exemplars = live[17:22]
         n_tasks = min(n_tasks, tables[layout.TASKS].count)
         finished = self._counters(layout.FINISHED, n_tasks)
         sums = self._table(layout.SUMS, n_tasks).tolist()
@@ -120,6 +122,10 @@ class LedgerReader:
             repaired=repaired,
             runtime=Runtime(*live[9:17]),
             routes=self._routes(n_routes, n_links),
+            exemplars=[
+                Exemplar(key >> 8, key & 0xFF, *rest)
+                for key, *rest in self._records(layout.EXEMPLARS, n_exemplars, records.read_exemplar)
+            ],
         )
         if not dead:
             find_oldest(slots, snapshot.tasks, now_ns)
@@ -128,6 +134,31 @@ class LedgerReader:
             stacks = self._records(layout.STACKS, n_stacks, records.read_stack)
             find_stuck(stacks, slots, tables[layout.SLOTS].offset // 8, snapshot.tasks, seen_ns)
         return snapshot
+
+    def open_slots(self) -> list[OpenSlot]:
+        """The open runs, one by one; after `snapshot`, which reads what the tasks are.
+
+        Raises:
+            LayoutError: the file was cut short.
+        """
+        tables = self.header.sections
+        in_use = memoryview(self._read(layout.W_SLOTS * 8, 8)).cast("Q")[0]
+        n = min(in_use, tables[layout.SLOTS].count)
+        linked = self._table(layout.LINKED, min(n, tables[layout.LINKED].count)) if layout.LINKED in tables else None
+        workers = frozenset(number for number, (_, kind, _) in self._names.items() if kind == words.WORKER)
+        first, uuid = tables[layout.SLOTS].offset // 8, self.header.uuid
+        return list(read_open_slots(self._table(layout.SLOTS, n), linked, first, uuid, workers))
+
+    def stuck(self) -> dict[tuple[int, int], str]:
+        """Where runs were stuck, by the word their slot begins at and when they started (monotonic ns)."""
+        n = memoryview(self._read(layout.W_STACKS * 8, 8)).cast("Q")[0]
+        found = self._records(layout.STACKS, n, records.read_stack)
+        return {(run, started): text for _, run, started, text in found}
+
+    def resource(self) -> str:
+        """What the spans of the process say about it, as JSON; an empty text where that is not known."""
+        table = self.header.sections.get(layout.RESOURCE)
+        return records.read_resource(self._read(table.offset, table.stride)) if table is not None else ""
 
     def _tasks(
         self, n_tasks: int, finished: list[int], sums: list[int], started: list[int], scheduled: list[int]

@@ -1,4 +1,4 @@
-"""The ledger's cold records: a task with what it declares, an exception class, a route, a link, a stack."""
+"""The ledger's cold records: tasks with what they declare, exception classes, routes, links, stacks, exemplars."""
 
 import struct
 from typing import Final
@@ -11,8 +11,10 @@ _TASK_NAME_AT, _TASK_OWNER_AT = 32, 152
 _EXCEPTION_NAME_AT: Final = 16
 _ROUTE_NAME_AT: Final = 24
 _STACK_TEXT_AT: Final = 24
+_RESOURCE_TEXT_AT: Final = 8
 #: A bit of a link's first word.
 _EXPECTED: Final = 2
+_WORD: Final = (1 << 64) - 1
 
 
 def write_task(view: memoryview, table: layout.Section, number: int, account: Account, declared: Declaration) -> None:
@@ -26,7 +28,8 @@ def write_task(view: memoryview, table: layout.Section, number: int, account: Ac
     _store_bytes(view, at + _TASK_NAME_AT // 8, name)
     _store_bytes(view, at + _TASK_OWNER_AT // 8, owner)
     kind, importance = words.KINDS.index(account.kind), words.IMPORTANCES.index(declared.importance)
-    view[at] = len(name) | kind << 8 | importance << 16 | len(owner) << 24
+    named = declared.name is not None
+    view[at] = len(name) | kind << 8 | importance << 16 | len(owner) << 24 | named << 32
 
 
 def write_exception(view: memoryview, table: layout.Section, index: int, task: int, name: str) -> None:
@@ -69,6 +72,41 @@ def write_stack(view: memoryview, table: layout.Section, index: int, run: int, t
     view[at] = len(raw) | task << 16
 
 
+def write_resource(view: memoryview, table: layout.Section, raw: bytes) -> None:
+    """Write what the spans of the process say about it; ``raw`` is JSON that fits."""
+    at = table.offset // 8
+    view[at] = 0
+    _store_bytes(view, at + _RESOURCE_TEXT_AT // 8, raw)
+    view[at] = len(raw)
+
+
+def write_exemplar(
+    view: memoryview, table: layout.Section, index: int, key: int, trace: int, span: int, took: int, at: int
+) -> None:
+    """Write the last traced run of its key (task<<8 | what it is of); ``took`` and ``at`` in ns, monotonic.
+
+    Written over and over, word by word: the last word says whether the others belong together.
+    """
+    first = table.offset // 8 + index * (layout.EXEMPLAR_STRIDE // 8)
+    high, low = trace >> 64, trace & _WORD
+    for place, word in enumerate((1 << 32 | key, high, low, span, took, at, high ^ low ^ span ^ took ^ at)):
+        view[first + place] = word
+
+
+def read_exemplar(raw: bytes, index: int) -> tuple[int, int, int, int, int] | None:
+    """Key, trace id, span id, how long the run took and when it ended (monotonic ns); None while it is written."""
+    key, high, low, span, took, at, check = struct.unpack_from("<7Q", raw, index * layout.EXEMPLAR_STRIDE)
+    if not key or check != high ^ low ^ span ^ took ^ at:
+        return None
+    return key & 0xFFFFFFFF, high << 64 | low, span, took, at
+
+
+def read_resource(raw: bytes) -> str:
+    """The JSON of `write_resource`, or an empty text."""
+    length = struct.unpack_from("<Q", raw)[0]
+    return raw[_RESOURCE_TEXT_AT : _RESOURCE_TEXT_AT + min(length, layout.RESOURCE_BYTES)].decode("utf-8", "replace")
+
+
 def read_route(raw: bytes, index: int) -> tuple[str, int, int] | None:
     """``METHOD template``, responses with and without a task, or None while it is not written."""
     at = index * layout.ROUTE_STRIDE
@@ -101,10 +139,12 @@ def read_task(raw: bytes, number: int) -> tuple[str, str, Declaration] | None:
     if not head:
         return None
     length, kind, importance, owner = (head >> shift & 0xFF for shift in (0, 8, 16, 24))
+    name = _text(raw, at + _TASK_NAME_AT, min(length, layout.NAME_BYTES))
     return (
-        _text(raw, at + _TASK_NAME_AT, min(length, layout.NAME_BYTES)),
+        name,
         words.KINDS[kind] if kind < len(words.KINDS) else words.OTHER,
         Declaration(
+            name=name if head >> 32 & 1 else None,
             deadline=deadline / 1e9,
             start_deadline=start_deadline / 1e9,
             every=every / 1e9,

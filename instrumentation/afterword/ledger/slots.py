@@ -21,6 +21,17 @@ _FIRST_SLOTS, _MORE_SLOTS = 64, 512
 _WORDS_PER_SLOT: Final = layout.SLOT_STRIDE // 8
 
 
+def run_id(uuid: bytes, slot: int, scheduled: int) -> str:
+    """A run's name for people: which process, which slot, and when it was handed over (monotonic ns), so no other's."""
+    return f"{uuid[:4].hex()}-{slot:x}-{scheduled:x}"
+
+
+def note_origin(view: Any, run: Run, route: int) -> None:
+    """Say by which route a run that waits or runs was scheduled (0: by none). Not of a worker: it has other words."""
+    if run > 0:
+        view[run + layout.SLOT_ORIGIN] = (view[run + 1] & layout.ORIGIN_MASK) << layout.ROUTE_BITS | route
+
+
 @dataclass(slots=True)
 class Slots:
     """The free slots of one ledger, first in first out, so that ended runs stay readable longest."""

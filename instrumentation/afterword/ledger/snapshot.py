@@ -1,6 +1,7 @@
 """What one ledger says at one moment, as plain values."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from afterword.ledger import layout
 from afterword.ledger.accounts import Declaration
@@ -67,6 +68,18 @@ class Runtime:
     stopping: int = 0
 
 
+class Exemplar(NamedTuple):
+    """The last traced run of a task that fell into a bucket or came to an ending; times in ns, ``at`` monotonic."""
+
+    task: int
+    #: A bucket's number, `layout.EXEMPLAR_FAILED`, or `layout.EXEMPLAR_DROPPED` plus the reason.
+    of: int
+    trace: int
+    span: int
+    took: int
+    at: int
+
+
 @dataclass(slots=True)
 class Snapshot:
     """One ledger at one moment."""
@@ -82,3 +95,8 @@ class Snapshot:
     repaired: int = 0
     runtime: Runtime = Runtime()
     routes: list[RouteSnapshot] = field(default_factory=list)
+    exemplars: list[Exemplar] = field(default_factory=list)
+
+    def route_name(self, number: int) -> str:
+        """``METHOD template`` of a route by its number plus one; an empty text for none."""
+        return self.routes[number - 1].name if 0 < number <= len(self.routes) else ""

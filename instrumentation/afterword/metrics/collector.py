@@ -8,11 +8,12 @@ from prometheus_client import Metric as Family
 from prometheus_client.samples import Sample
 
 from afterword import contract, words
-from afterword.books.bookkeeper import Scan, birth_key
-from afterword.books.model import TaskBooks, TaskKey
+from afterword.books.births import birth_key
+from afterword.books.bookkeeper import Scan
+from afterword.books.model import OF_BUCKET, OF_DROPPED, OF_FAILED, OF_LOST, TaskBooks, TaskKey
 from afterword.contract import Metric
 from afterword.metrics import services
-from afterword.metrics.families import Value, dated, family
+from afterword.metrics.families import Value, as_exemplar, dated, family
 
 _BOUNDS: Final = (*(str(float(bound)) for bound in contract.BUCKET_BOUNDS), "+Inf")
 _WITHOUT_EXTRA: Final[tuple[tuple[Metric, Callable[[TaskBooks], float]], ...]] = (
@@ -95,56 +96,61 @@ def _each(
     return dated(
         metric,
         (
-            ((*key, *texts), number, born)
+            value._replace(labels=(*key, *value.labels))
             for key, _, books in labelled
-            for texts, number, born in values(key, books, scan)
+            for value in values(key, books, scan)
         ),
     )
 
 
 def _finished(key: TaskKey, books: TaskBooks, scan: Scan) -> Iterator[Value]:
     for outcome, buckets in books.finished.items():
-        born = scan.born.get(birth_key("known", key)) if outcome == words.FAILED else None
-        yield (outcome,), sum(buckets), born
+        if outcome == words.FAILED:
+            born, exemplar = scan.born.get(birth_key("known", key)), books.exemplars.get((OF_FAILED,))
+            yield Value((outcome,), sum(buckets), born, exemplar)
+        else:
+            yield Value((outcome,), sum(buckets))
 
 
 def _dropped(key: TaskKey, books: TaskBooks, scan: Scan) -> Iterator[Value]:
     for reason, n in sorted(books.dropped.items()):
-        yield (reason,), n, scan.born.get(birth_key("dropped", key, reason))
+        born = scan.born.get(birth_key("dropped", key, reason))
+        yield Value((reason,), n, born, books.exemplars.get((OF_DROPPED, reason)))
 
 
 def _lost(key: TaskKey, books: TaskBooks, scan: Scan) -> Iterator[Value]:
     for (reason, phase), n in sorted(books.lost.items()):
-        yield (reason, phase), n, scan.born.get(birth_key("lost", key, reason, phase))
+        born = scan.born.get(birth_key("lost", key, reason, phase))
+        yield Value((reason, phase), n, born, books.exemplars.get((OF_LOST, reason, phase)))
 
 
 def _cancelled(key: TaskKey, books: TaskBooks, scan: Scan) -> Iterator[Value]:
     for reason, n in sorted(books.cancelled.items()):
-        yield (reason,), n, scan.born.get(birth_key("cancelled", key, reason))
+        yield Value((reason,), n, scan.born.get(birth_key("cancelled", key, reason)))
 
 
 def _swallowed(key: TaskKey, books: TaskBooks, scan: Scan) -> Iterator[Value]:
     if books.swallowed:
-        yield (), books.swallowed, scan.born.get(birth_key("swallowed", key))
+        yield Value((), books.swallowed, scan.born.get(birth_key("swallowed", key)))
 
 
 def _interval(_: TaskKey, books: TaskBooks, __: Scan) -> Iterator[Value]:
     if books.every:
-        yield (), books.every, None
+        yield Value((), books.every)
 
 
 def _stuck(_: TaskKey, books: TaskBooks, __: Scan) -> Iterator[Value]:
     for place in books.stuck:
-        yield (place,), 1, None
+        yield Value((place,), 1)
 
 
 def _errors(_: TaskKey, books: TaskBooks, __: Scan) -> Iterator[Value]:
     for exception, n in sorted(books.errors.items()):
-        yield (exception,), n, None
+        yield Value((exception,), n)
 
 
 def _info(_: TaskKey, books: TaskBooks, __: Scan) -> Iterator[Value]:
-    yield (books.importance, books.owner), 1, None
+    yield Value((books.importance, books.owner), 1)
 
 
 def usual_seconds(buckets: list[int]) -> float:
@@ -170,10 +176,13 @@ def _histogram(
     total: Callable[[TaskBooks], float],
 ) -> Family:
     found = family(metric)
+    traced = metric is contract.RUN
     for _, labels, books in labelled:
         cumulative = list(accumulate(buckets(books)))
+        examples = books.exemplars if traced else {}
         found.samples.extend(
-            Sample(metric.bucket, {**labels, "le": le}, n) for le, n in zip(_BOUNDS, cumulative, strict=True)
+            Sample(metric.bucket, {**labels, "le": le}, n, None, as_exemplar(examples.get((OF_BUCKET, str(number)))))
+            for number, (le, n) in enumerate(zip(_BOUNDS, cumulative, strict=True))
         )
         found.samples.append(Sample(f"{metric.name}_count", labels, cumulative[-1]))
         found.samples.append(Sample(f"{metric.name}_sum", labels, total(books)))

@@ -11,7 +11,7 @@ from prometheus_client.exposition import choose_encoder
 
 from afterword import __version__
 from afterword.books.bookkeeper import Bookkeeper, Scan
-from afterword.ledger.owner import say
+from afterword.ledger.saying import say
 from afterword.metrics.collector import BooksCollector
 
 Scope = MutableMapping[str, Any]

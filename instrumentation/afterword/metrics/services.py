@@ -7,10 +7,11 @@ from typing import Final
 from prometheus_client import Metric as Family
 
 from afterword import contract, words
-from afterword.books.bookkeeper import Scan, birth_key
+from afterword.books.births import birth_key
+from afterword.books.bookkeeper import Scan
 from afterword.books.model import ServiceBooks
 from afterword.contract import Metric
-from afterword.metrics.families import dated, plain
+from afterword.metrics.families import Value, dated, plain
 
 _OF_A_SERVICE: Final[tuple[tuple[Metric, Callable[[ServiceBooks], float]], ...]] = (
     (contract.PROCESSES, lambda b: b.processes),
@@ -34,19 +35,22 @@ def services(scan: Scan) -> Iterator[Family]:
     yield dated(
         contract.PROCESS_EXITS,
         (
-            ((name, cause), books.exits[cause], scan.born.get(birth_key("service", (name,))))
+            Value((name, cause), books.exits[cause], scan.born.get(birth_key("service", (name,))))
             for name, books in services
             for cause in words.EXIT_CAUSES
         ),
     )
     yield dated(
         contract.INTERNAL_ERRORS,
-        (((name,), books.internal_errors, scan.born.get(birth_key("service", (name,)))) for name, books in services),
+        (
+            Value((name,), books.internal_errors, scan.born.get(birth_key("service", (name,))))
+            for name, books in services
+        ),
     )
     yield dated(
         contract.OVERFLOW,
         (
-            ((name, bound), n, scan.born.get(birth_key("overflow", (name,), bound)))
+            Value((name, bound), n, scan.born.get(birth_key("overflow", (name,), bound)))
             for name, books in services
             for bound, n in sorted(books.overflow.items())
         ),
@@ -67,7 +71,7 @@ def routes(scan: Scan) -> Iterator[Family]:
     yield dated(
         contract.ROUTE_SCHEDULED,
         (
-            ((*key, task), n, scan.born.get(birth_key("link", key, task)))
+            Value((*key, task), n, scan.born.get(birth_key("link", key, task)))
             for key, books in found
             for task, n in sorted(books.scheduled.items())
         ),
@@ -89,4 +93,7 @@ def sidecar(scan: Scan, version: str) -> Iterator[Family]:
     yield plain(contract.SIDECAR_UNACCOUNTED, [((reason,), n) for reason, n in sorted(listing.unaccounted.items())])
     yield plain(contract.SIDECAR_DIRECTORY, [((), int(listing.problem is None))])
     yield plain(contract.SIDECAR_FOLD_ERRORS, [((), scan.fold_errors)])
+    yield plain(contract.SPANS_SENT, [((), scan.spans.sent)])
+    yield plain(contract.SPANS_DROPPED, [((reason,), n) for reason, n in sorted(scan.spans.dropped.items())])
+    yield plain(contract.SPANS_WAITING, [((), scan.spans.waiting)])
     yield plain(contract.SIDECAR_BUILD, [((version, platform.python_version()), 1)])

@@ -1,6 +1,6 @@
 """The sidecar's web application: ``/metrics``, ``/healthz``, ``/readyz``."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,29 +14,43 @@ from afterword.books.watch import DeathWatch
 from afterword.ledger.reader import Liveness, liveness_of_file
 from afterword.metrics.endpoint import Exposition
 from afterword.sidecar.hints import Hints
+from afterword.sidecar.span_sender import SpanSender
 
 
-def build(directory: Path) -> FastAPI:
-    """The application over one ledger directory, which may still be missing."""
+def build(directory: Path, sender_for: Callable[[Bookkeeper], SpanSender] | None = None) -> FastAPI:
+    """The application over one ledger directory, which may still be missing.
+
+    Args:
+        directory: Where applications keep their ledgers.
+        sender_for: Makes what sends the spans of lost runs; None: nobody does.
+    """
     bookkeeper = Bookkeeper(directory)
     hints = Hints(directory)
+    sender = None if sender_for is None else sender_for(bookkeeper)
 
     def scan() -> Scan:
         found = bookkeeper.scan()
         hints.look_at(found)
+        if sender is not None and found.spans.waiting:
+            sender.wake()
         return found
 
     exposition = Exposition(scan)
 
     def book_deaths() -> None:
         scan()
+        bookkeeper.watched = True
         bookkeeper.sweep()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         watch = DeathWatch(directory, book_deaths, lambda name: _is_dead(directory / name))
         watch.start()
+        if sender is not None:
+            sender.start()
         yield
+        if sender is not None:
+            sender.stop()
         watch.stop()
 
     app = FastAPI(title="afterword sidecar", version=__version__, lifespan=lifespan, openapi_url=None)

@@ -8,14 +8,18 @@ import resource
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import uvicorn
 
+from afterword.books.bookkeeper import Bookkeeper
 from afterword.ledger.file import LedgerUnavailableError, prepare_directory
 from afterword.settings import Address
 from afterword.sidecar.app import build
+from afterword.sidecar.exporter import CannotExportError, endpoint_of, exporter_for
+from afterword.sidecar.span_sender import LOOK, SpanSender
 
 _LOGGER: Final = logging.getLogger("afterword.sidecar")
 #: How long a slow scraper may hold up the end, in seconds.
@@ -26,12 +30,14 @@ class CannotServeError(Exception):
     """The sidecar does not start; the text is one sentence that says what to type instead."""
 
 
-def serve(directory: Path, listen: Address) -> None:
+def serve(directory: Path, listen: Address, otlp_endpoint: str | None = None, time_scale: float = 1.0) -> None:
     """Serve until SIGTERM or SIGINT ends it, which is a success.
 
     Args:
         directory: Where applications keep their ledgers; made if missing.
         listen: It serves counts, task names and exception classes, to whoever reaches it.
+        otlp_endpoint: Where spans of lost runs are sent to; None: where OpenTelemetry's own variables say.
+        time_scale: Divides how often it looks for overdue runs.
 
     Raises:
         CannotServeError: the address is wrong or taken.
@@ -46,7 +52,7 @@ def serve(directory: Path, listen: Address) -> None:
             _LOGGER.warning("%s. It serves, and looks again at every scrape.", error)
         _say_where(directory, listener)
         config = uvicorn.Config(
-            build(directory),
+            build(directory, _sender(otlp_endpoint, time_scale)),
             # Not whatever else is installed: a few requests a minute need no fast loop, and uvloop tells an aborted
             # connection with a traceback.
             loop="asyncio",
@@ -69,6 +75,20 @@ class _Server(uvicorn.Server):
     def _hang_up(self) -> None:
         for connection in list(self.server_state.connections):
             connection.transport.abort()
+
+
+def _sender(otlp_endpoint: str | None, time_scale: float) -> Callable[[Bookkeeper], SpanSender] | None:
+    """What sends spans, if somebody is named to take them; one that cannot be used is told, and costs its spans."""
+    try:
+        named = endpoint_of(otlp_endpoint)
+        if named is None:
+            return None
+        exporter, where = exporter_for(*named), named[1]
+    except CannotExportError as error:
+        _LOGGER.warning("no spans are sent: %s", error)
+        return None
+    _LOGGER.info("sending spans of lost and overdue runs to %s", where)
+    return lambda bookkeeper: SpanSender(bookkeeper, exporter, where, look=LOOK / time_scale)
 
 
 def _end_well_on_signals() -> None:

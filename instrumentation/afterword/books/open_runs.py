@@ -1,0 +1,62 @@
+"""The open runs of the processes that live, one by one: which, since when, by which route, where it is stuck."""
+
+from dataclasses import dataclass
+
+from afterword import words
+from afterword.books.model import TaskKey
+from afterword.books.one_ledger import Clock
+from afterword.ledger.open_slots import OpenSlot
+from afterword.ledger.reader import LedgerReader
+from afterword.ledger.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRun:
+    """One run that waits or runs. Times in Unix ns, 0 for not yet; ids 0 where nobody traces it."""
+
+    uuid: str
+    key: TaskKey
+    id: str
+    phase: str
+    #: ``METHOD template``, or an empty text.
+    route: str
+    function: str
+    scheduled: int
+    started: int
+    #: Seconds it may run, and whether it has been running for longer.
+    deadline: float
+    overdue: bool
+    trace: int
+    span: int
+    stuck_at: str
+
+
+def open_runs(reader: LedgerReader, snapshot: Snapshot, clock: Clock) -> list[OpenRun]:
+    """What a living process has open; ``reader`` has read the snapshot.
+
+    Raises:
+        afterword.ledger.layout.LayoutError: the file was cut short.
+    """
+    slots = reader.open_slots()
+    stuck = reader.stuck() if any(slot.phase == words.RUNNING for slot in slots) else {}
+    return [_run(slot, snapshot, clock, stuck) for slot in slots if slot.task in snapshot.tasks]
+
+
+def _run(slot: OpenSlot, snapshot: Snapshot, clock: Clock, stuck: dict[tuple[int, int], str]) -> OpenRun:
+    task = snapshot.tasks[slot.task]
+    deadline = task.declaration.deadline or 0.0
+    return OpenRun(
+        uuid=snapshot.header.uuid.hex(),
+        key=TaskKey(snapshot.header.service, task.name, task.kind),
+        id=slot.id,
+        phase=slot.phase,
+        route=snapshot.route_name(slot.route),
+        function=task.name if task.declaration.name is None else "",
+        scheduled=slot.scheduled + clock.offset_ns,
+        started=slot.started + clock.offset_ns if slot.started else 0,
+        deadline=deadline,
+        overdue=bool(slot.started and task.kind != words.WORKER and clock.now_ns - slot.started > deadline * 1e9),
+        trace=slot.trace,
+        span=slot.span,
+        stuck_at=stuck.get((slot.run, slot.started), ""),
+    )
