@@ -9,7 +9,7 @@ from typing import Final
 from afterword import contract
 from demo_app.configs import TIME_SCALE
 from demo_app.customers import Visits
-from demo_app.outside import HOOKS, MAIL, NEWSLETTER, PRICES, REVIEWS, STATISTICS
+from demo_app.outside import HOOKS, MAIL, NEWSLETTER, PRICES, REVIEWS, STATISTICS, WAREHOUSE
 from demo_app.processes import wait_until
 from demo_app.scenario import CANCELLED, CUT, FAILED, Happened
 from demo_app.stack import WORKERS, Stack
@@ -72,6 +72,18 @@ def mail_slow(stack: Stack) -> Happened:
     stack.shop.visit("/register", times=240, visits=happened.visits)
     happened.all_ended(happened.visits.routes)
     return happened
+
+
+def order_cut_short(stack: Stack) -> None:
+    """Orders whose last task hangs at a partner's, and then their worker is killed: two tasks done, one lost."""
+    stack.world.all_well()
+    stack.world.switch(WAREHOUSE, "hang")
+    visits = stack.shop.visit("/order", times=4)
+    wait_until(lambda: stack.books().of("notify_warehouse")["running"] == 4, 15, "the last tasks are on")
+    time.sleep(1)  # until the spans of the others have been sent
+    for pid in visits.workers:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: stack.books().of("notify_warehouse")["running"] == 0, 10, "their worker's death is booked")
 
 
 def never_taken(stack: Stack) -> Happened:

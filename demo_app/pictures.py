@@ -1,7 +1,8 @@
 """``python -m demo_app.pictures``: the dashboards as pictures, over the demo's real Prometheus, healthy and on fire.
 
 Drawing is somebody else's affair: ``--draw`` is a command with ``{dashboard}`` (the JSON file), ``{prometheus}`` (its
-address), ``{picture}`` (the PNG to write), ``{width}`` and ``{seconds}`` (how far back to look) in it.
+address), ``{picture}`` (the PNG to write), ``{width}`` and ``{seconds}`` (how far back to look) in it. A trace is seen
+in a viewer of its own: ``--traces`` is the URL at which that takes OTLP over HTTP, ``--only trace`` makes one.
 """
 
 import argparse
@@ -63,6 +64,11 @@ def _killed(stack: Stack) -> None:
         time.sleep(_AFTERWARDS_SECONDS)
 
 
+def _trace(stack: Stack) -> None:
+    acts.order_cut_short(stack)
+    time.sleep(3)  # the spans of the living are sent by their processes, a little later
+
+
 def _blind(stack: Stack) -> None:
     acts.sidecar_killed(stack)
     time.sleep(3)
@@ -77,6 +83,7 @@ MOMENTS: Final[Sequence[tuple[str, Callable[[Stack], None], tuple[str, ...]]]] =
     ("blocked", _blocked, ("runtime",)),
     ("killed", _killed, ("overview", "task", "losses", "runtime")),
     ("blind", _blind, ("overview", "telemetry")),
+    ("trace", _trace, ()),
 )
 
 
@@ -87,12 +94,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="DIR", help="where the pictures go")
     moments = ", ".join(name for name, *_ in MOMENTS)
     parser.add_argument("--only", metavar="MOMENT,...", help=f"after a healthy minute, some of: {moments}")
+    parser.add_argument("--traces", metavar="URL", help="a viewer that takes the traces (default: the demo's own)")
     chosen = parser.parse_args(arguments)
     chosen.output.mkdir(parents=True, exist_ok=True)
     wanted = None if chosen.only is None else set(chosen.only.split(","))
     begun = time.time()
     try:
-        with running_stack(print) as stack:
+        with running_stack(print, chosen.traces) as stack:
             for moment, happen, dashboards in MOMENTS:
                 if wanted is not None and moment not in {"healthy", *wanted}:
                     continue

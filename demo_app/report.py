@@ -54,6 +54,9 @@ def show(console: Console, verdict: Verdict) -> None:
     _row(console, "four counters", _article(verdict))
     _row(console, "afterword booked", _booked(verdict.booked) or ["nothing new: no work was open"])
     _row(console, "afterword's alerts", _alerts(verdict) or ["silent"])
+    for number, line in enumerate(verdict.trace):  # a drawing: not wrapped
+        label = "" if number else "one trace of it"
+        console.print(Text.assemble((f"  {label:<{_MARGIN - 2}}", "dim"), line), soft_wrap=True)
     for problem in verdict.problems:
         _row(console, "PROBLEM", [problem], "red")
     console.print()

@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from afterword.spans import LOST
 from demo_app.configs import ARTICLE_PATIENCE, TIME_SCALE
 from demo_app.processes import NotInTimeError, wait_until
 from demo_app.readings import Books, Fired, Page, alertmanager_has, article_counters, balanced, share
 from demo_app.scenario import Expected, Happened, Scenario
 from demo_app.stack import Stack
+from demo_app.trace_text import busiest, draw
 
 #: Seconds in which all alerts of a scenario must have fired and reached Alertmanager.
 _ALERT_LIMIT = 20.0
@@ -33,6 +35,8 @@ class Verdict:
     booked: dict[str, Page] = field(default_factory=dict)
     alerts: list[Fired] = field(default_factory=list)
     alerted_after: dict[str, float] = field(default_factory=dict)
+    #: One of the traces with a run that was lost, as text.
+    trace: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -85,6 +89,7 @@ def run(stack: Stack, scenario: Scenario, say: Callable[[str], None]) -> Verdict
         _judge_books(stack, before, happened, verdict)
         verdict.alerts, late_article = _alerts_since(stack, since)
         _judge_alerts(scenario, happened, verdict)
+        verdict.trace = draw(busiest(stack.collector.since(since), LOST))
         verdict.article_alerts = verdict.article_alerts or late_article
     except NotInTimeError as error:
         verdict.problems.append(str(error))

@@ -22,6 +22,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sess
 from starlette.background import BackgroundTask
 
 import afterword
+from demo_app import telemetry
 from demo_app.article import exposition, instrumented
 
 SMTP_HOST = os.environ.get("SHOP_SMTP_HOST", "127.0.0.1")
@@ -176,6 +177,7 @@ async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
     engine.dispose()
 
 
+telemetry.start("shop")
 app = FastAPI(title="shop", lifespan=lifespan)
 afterword.instrument(app)
 

@@ -20,6 +20,7 @@ from pathlib import Path
 import uvicorn
 
 from demo_app import configs, readings
+from demo_app.collector import Collector
 from demo_app.configs import SERVICE, TIME_SCALE
 from demo_app.customers import Customers
 from demo_app.processes import Child, MissingProgramError, NotInTimeError, find_program, free_port, wait_until
@@ -38,7 +39,9 @@ class Stack:
     prometheus: Prometheus
     alertmanager_url: str | None = None
 
-    def __init__(self, directory: Path, ledgers: Path, cleanup: ExitStack, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, directory: Path, ledgers: Path, cleanup: ExitStack, say: Callable[[str], None], traces: str | None = None
+    ) -> None:
         self.directory, self._ledgers, self._cleanup, self._say = directory, ledgers, cleanup, say
         self.keep_logs = False
         self._children: list[Child] = []
@@ -48,6 +51,8 @@ class Stack:
         self._generation = 0
         self.shop_url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self.sidecar_url = f"http://127.0.0.1:{self._sidecar_port}"
+        self.collector = Collector()
+        cleanup.callback(self.collector.close)
         database = directory / "shop.sqlite"
         self._env = {
             **os.environ,
@@ -59,6 +64,7 @@ class Stack:
             "SHOP_SMTP_PORT": str(self._smtp),
             "SHOP_PARTNERS": f"http://127.0.0.1:{self._http}",
             "SHOP_DATABASE": f"sqlite:///{database}",
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{traces or self.collector.endpoint}/v1/traces",
         }
         self.world = World(f"http://127.0.0.1:{self._http}", database)
         self.shop = Customers(self.shop_url)
@@ -154,6 +160,7 @@ class Stack:
             f"--config.file={config}",
             f"--storage.tsdb.path={storage}",
             f"--web.listen-address={address}",
+            "--enable-feature=exemplar-storage",
             "--log.level=warn",
         )
         self.prometheus = Prometheus(f"http://{address}")
@@ -240,14 +247,17 @@ def prometheus_program() -> str:
 
 
 @contextmanager
-def running_stack(say: Callable[[str], None] = lambda _: None) -> Iterator[Stack]:
-    """Everything up and scraped; everything ended afterwards, and cleaned away unless it failed."""
+def running_stack(say: Callable[[str], None] = lambda _: None, traces: str | None = None) -> Iterator[Stack]:
+    """Everything up and scraped; everything ended afterwards, and cleaned away unless it failed.
+
+    Traces go to our own collector, or to the one at the URL ``traces``.
+    """
     prometheus_program()
     directory = Path(tempfile.mkdtemp(prefix="afterword-demo-"))
     memory = Path("/dev/shm")  # noqa: S108 - a directory of our own is made in it, mode 0700
     ledgers = Path(tempfile.mkdtemp(prefix="afterword-demo-", dir=memory if memory.is_dir() else None))
     with _sigterm_raises(), ExitStack() as cleanup:
-        stack = Stack(directory, ledgers, cleanup, say)
+        stack = Stack(directory, ledgers, cleanup, say, traces)
         try:
             stack.start()
             yield stack

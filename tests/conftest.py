@@ -21,7 +21,7 @@ hypothesis.settings.register_profile("busy", deadline=None, suppress_health_chec
 hypothesis.settings.load_profile("busy")
 
 if TYPE_CHECKING:
-    from tests.otlp import Collector
+    from demo_app.collector import Collector
 
 Scrape = Callable[..., float | None]
 
@@ -80,7 +80,7 @@ def children(tmp_path: Path) -> Iterator[Children]:
 @pytest.fixture
 def collector() -> "Iterator[Collector]":
     """A collector that takes spans over OTLP."""
-    from tests.otlp import Collector
+    from demo_app.collector import Collector
 
     made = Collector()
     yield made

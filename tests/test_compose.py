@@ -199,3 +199,51 @@ def test_grafana_finds_its_data_source_and_its_dashboards():
     assert json.loads((dashboards / home.name).read_text(encoding="utf-8"))["uid"]
     for target in mounted:
         assert "provisioning" not in target or target.startswith("/etc/grafana/provisioning/")
+
+
+def served_by_configuration() -> dict[str, set[int]]:
+    """The ports that Tempo and Loki are told to listen on."""
+    tempo = yaml.safe_load((DEPLOY / "tempo.yml").read_text(encoding="utf-8"))
+    loki = yaml.safe_load((DEPLOY / "loki.yml").read_text(encoding="utf-8"))
+    otlp = tempo["distributor"]["receivers"]["otlp"]["protocols"]["http"]["endpoint"]
+    return {
+        "tempo": {tempo["server"]["http_listen_port"], int(otlp.rpartition(":")[2])},
+        "loki": {loki["server"]["http_listen_port"]},
+        "prometheus": {DEFAULT_PORTS["prometheus"]},
+    }
+
+
+def test_exemplar_trace_and_logs_are_one_click_apart():
+    """Each data source is a service that listens there, leads on to one that exists, and exemplars are stored."""
+    sources = yaml.safe_load((DEPLOY / "grafana" / "datasources.yml").read_text(encoding="utf-8"))["datasources"]
+    listens, known = served_by_configuration(), {source["uid"] for source in sources}
+    for source in sources:
+        host, _, port = source["url"].removeprefix("http://").partition(":")
+        assert int(port) in listens[host], source["url"]
+    by_type = {source["type"]: source["jsonData"] for source in sources}
+    (exemplar,) = by_type["prometheus"]["exemplarTraceIdDestinations"]
+    (field,) = by_type["loki"]["derivedFields"]
+    leads = {
+        "prometheus": exemplar["datasourceUid"],
+        "tempo": by_type["tempo"]["tracesToLogsV2"]["datasourceUid"],
+        "loki": field["datasourceUid"],
+    }
+    assert leads == {"prometheus": "tempo", "tempo": "loki", "loki": "tempo"}
+    assert set(leads.values()) <= known
+    assert exemplar["name"] == field["matcherRegex"] == "trace_id"
+    assert "--enable-feature=exemplar-storage" in SERVICES["prometheus"]["command"]
+
+
+def test_spans_and_logs_are_sent_where_somebody_listens():
+    """By the shop, and by the sidecar for those that died."""
+    environment = SERVICES["shop"]["environment"]
+    command = command_of("sidecar")
+    sent_to = [
+        environment["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"],
+        environment["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"],
+        command[command.index("--otlp-endpoint") + 1],
+    ]
+    for url in sent_to:
+        host, _, port = url.removeprefix("http://").partition("/")[0].partition(":")
+        assert int(port) in served_by_configuration()[host], url
+    assert sent_to[0] == sent_to[2] + "/v1/traces"

@@ -11,9 +11,11 @@ from rich.console import Console
 
 from demo_app import __main__ as demo
 from demo_app import report
+from demo_app.collector import Received
 from demo_app.readings import Fired, Page
 from demo_app.runner import Total, Verdict
 from demo_app.scenarios import SCENARIOS
+from demo_app.trace_text import busiest, draw
 from tests.helpers.real import binary
 
 ROOT = Path(__file__).parents[1]
@@ -73,6 +75,28 @@ def test_a_false_alarm_of_the_counters_is_not_taken_for_afterwords():
         "Title: afterword silent, as it should be; the four counters raised a false alarm (scenario took 14 s)"
     )
     assert any(line.endswith("its alerts: FALSE ALARM: HandWrittenGap send_confirmation_email") for line in rest)
+
+
+def test_a_killed_workers_trace_is_drawn():
+    """What hangs below what, one line each, and how it ended; the trace with most to tell."""
+    a = span_of("POST /order", "1", "", 0, 3)
+    lines = draw(
+        busiest([a, span_of("shop.mail", "2", "1", 2, 10, "lost"), span_of("x", "9", "", 0, 1, "lost", "t2")], "lost")
+    )
+    assert lines == [
+        "POST /order  #########.....................  3.00 s",
+        "  mail       ......########################  8.00 s  lost: killed",
+    ]
+    assert "one trace of it" in printed(100, verdict_of(trace=lines))
+    assert draw(busiest([a], "lost")) == []
+
+
+def span_of(name, span, parent, start, end, outcome="", trace="t1"):
+    """A span as the collector has it; times in seconds."""
+    return Received(
+        name, trace, span, parent, int(start * 1e9), int(end * 1e9), f"{outcome}: killed" if outcome else "",
+        bool(outcome), (), {"afterword.outcome": outcome} if outcome else {}, {},
+    )  # fmt: skip
 
 
 def test_books_without_a_page_are_no_empty_tables():

@@ -19,8 +19,8 @@ import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
+from demo_app.collector import Collector, Received
 from tests.helpers import Children, free_port, until
-from tests.otlp import Collector, Received
 from tests.sidecars import Sidecar
 
 ROOT = Path(__file__).parents[2]

@@ -1,4 +1,4 @@
-"""A collector for tests: takes the official protobuf messages over real HTTP, from many at once, and can fail."""
+"""A collector for the demo and for tests: takes OTLP's own messages over real HTTP, from many at once, and can fail."""
 
 import contextlib
 import gzip
@@ -59,6 +59,10 @@ class Collector:
             found = [span for request in self._requests for span in _spans(request)]
         return sorted(found, key=lambda span: span.start)
 
+    def since(self, at: float) -> list[Received]:
+        """The spans that began after a moment, in Unix seconds."""
+        return [span for span in self.spans if span.start >= at * 1e9]
+
     def named(self, name: str) -> list[Received]:
         """The spans of a name."""
         return [span for span in self.spans if span.name == name]
@@ -90,7 +94,7 @@ class Collector:
                 self.wfile.write(body)
 
             def log_message(self, *_: Any) -> None:
-                """A test's output is its own."""
+                """What is printed is what was received."""
 
         return Handler
 
