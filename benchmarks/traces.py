@@ -94,8 +94,8 @@ def _traced(directory: Path, how: str) -> Callable[[int], None]:
 
     import afterword
     from afterword import words
+    from afterword.hooks.dressing import look_for_tracer
     from afterword.hooks.process import PROCESS
-    from afterword.hooks.tracer import look_for_tracer
     from afterword.ledger.accounts import Declaration
 
     parent = _context(how)

@@ -76,6 +76,10 @@ def test_the_time_scale_divides_defaults_and_leaves_given_durations():
         ("listen", "9796", "HOST:PORT with a port from 0 to 65535"),
         ("listen", "localhost:65536", "HOST:PORT with a port from 0 to 65535"),
         ("listen", "http://localhost:80", "HOST:PORT with a port from 0 to 65535"),
+        ("trace", "sideways", "parent, link or off"),
+        ("otlp_endpoint", "tempo:4318", "a URL that begins with http:// or https://"),
+        ("otlp_endpoint", "http://:4318", "a URL that begins with http:// or https://"),
+        ("otlp_endpoint", "http://tempo:port", "a URL that begins with http:// or https://"),
         ("disabled", "maybe", "1 or 0"),
     ],
 )

@@ -1,5 +1,6 @@
 """One span a run, whoever traces the request: the same tree, and what becomes of each run on its span."""
 
+import asyncio
 import logging
 import re
 from pathlib import Path
@@ -14,8 +15,10 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 from starlette.background import BackgroundTask
 
 import afterword
+from afterword.hooks.handed_over import RUNS, RunSpan
 from tests import traced_shop
 from tests.helpers import until
+from tests.helpers.asgi import receive, scope, sink
 from tests.traced_shop import TRACED_BY, make, provider_to
 
 NATIVE = hasattr(__import__("fastapi").FastAPI(), "_telemetry")
@@ -49,8 +52,6 @@ class Traced:
 
     def running(self) -> list[str]:
         """The user's spans that have begun and not ended, by the runs they are in."""
-        from afterword.hooks.handed_over import RUNS
-
         return [str(run) for run in RUNS]
 
     def finished(self) -> list[Any]:
@@ -205,6 +206,26 @@ def test_a_span_says_which_run_it_was_and_what_became_of_it(traced, by):
 
 
 @pytest.mark.parametrize("by", WAYS)
+def test_a_cancelled_run_has_the_status_error(traced, by):
+    """Not none, as whoever else makes its span leaves it."""
+    shop = traced(by)
+
+    async def cancelled_midway() -> None:
+        request = asyncio.create_task(shop.app({**scope("/slow"), "method": "POST"}, receive, sink))
+        while not any(isinstance(entry, RunSpan) for entry in RUNS.values()):
+            await asyncio.sleep(0.001)
+        request.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await request
+
+    asyncio.run(cancelled_midway())
+    (mail,) = [span for span in shop.finished() if span.name == HERE + "mail"]
+    assert mail.status.status_code.name == "ERROR"
+    assert (mail.attributes["afterword.outcome"], mail.attributes["afterword.reason"]) == ("cancelled", "request")
+    assert mail.status.description == "cancelled: request"
+
+
+@pytest.mark.parametrize("by", WAYS)
 def test_a_run_may_begin_a_trace_of_its_own(traced, by):
     """trace="link": tail samplers need not wait for it, and the link leads back."""
     spans = traced(by, trace="link").visit("/order", "/refused")
@@ -342,7 +363,7 @@ def test_a_provider_may_be_set_after_instrumenting(directory, monkeypatch):
     try:
         client = TestClient(app)
         client.post("/order")
-        monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
+        monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)  # the API lets it be set once in a process
         client.post("/order")
     finally:
         afterword.uninstrument(app)

@@ -88,6 +88,11 @@ def make(by: str, provider: TracerProvider, **keywords: Any) -> FastAPI:
     async def response() -> JSONResponse:
         return JSONResponse({}, background=BackgroundTask(stock))
 
+    @app.post("/slow")
+    async def slow(tasks: BackgroundTasks) -> dict[str, str]:
+        tasks.add_task(mail, 60.0)
+        return {}
+
     @app.post("/spawned")
     async def spawned(seconds: float = 0.0) -> dict[str, str]:
         task = asyncio.create_task(audit(seconds))

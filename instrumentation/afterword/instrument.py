@@ -86,7 +86,7 @@ def uninstrument(app: "Starlette") -> None:
     if not _instrumented and PROCESS.owner is not None:
         hooks.remove()
         PROCESS.end()
-        TRACING.begin(None)
+        TRACING.begin()
         _told.clear()
 
 
@@ -108,7 +108,7 @@ def _switch_on(app: "Starlette", settings: settings_.Settings, tracer_provider: 
         raise RuntimeError("FastAPI or Starlette is not installed") from error
 
     from afterword import __version__
-    from afterword.hooks import asgi, hooks
+    from afterword.hooks import asgi, dressing, hooks
     from afterword.hooks.process import PROCESS
     from afterword.hooks.tracer import TRACING
 
@@ -124,9 +124,9 @@ def _switch_on(app: "Starlette", settings: settings_.Settings, tracer_provider: 
     if PROCESS.owner is None:
         service = settings.service or str(getattr(app, "title", "") or "app")
         owner = Owner(settings, __version__, service)
-        owner.dress = hooks.dress
+        owner.dress = dressing.dress
         PROCESS.begin(owner, raising=bool(os.environ.get("AFTERWORD_RAISE")))
-        TRACING.begin(tracer_provider)
+        TRACING.begin()
         try:
             hooks.install()
         except BaseException:
@@ -135,7 +135,7 @@ def _switch_on(app: "Starlette", settings: settings_.Settings, tracer_provider: 
             raise
     else:
         _tell_if_different(settings, PROCESS.owner)
-    TRACING.offer(app)
+    TRACING.offer(app, tracer_provider)
     app.__dict__[asgi.MARK] = endpoint
     _instrumented.add(app)
 

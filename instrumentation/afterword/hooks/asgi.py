@@ -12,9 +12,9 @@ from starlette.applications import Starlette
 
 from afterword.hooks import factory, lifespan, patches
 from afterword.hooks.call import CURRENT, ENDED, NOT_OURS, Call
+from afterword.hooks.dressing import look_for_tracer
 from afterword.hooks.process import PROCESS
 from afterword.hooks.routes import responded
-from afterword.hooks.tracer import look_for_tracer
 
 if TYPE_CHECKING:
     from contextvars import Token

@@ -21,9 +21,10 @@ from afterword.hooks.code import users_frame
 from afterword.hooks.inside import function_inside
 from afterword.hooks.naming import function_name, identify
 from afterword.hooks.process import PROCESS
+from afterword.hooks.tracer import TRACING
 from afterword.hooks.tracked import TrackedAsyncTask, TrackedTask, tracked_version
 from afterword.ledger.accounts import Account
-from afterword.ledger.layout import ORIGIN_MASK, ROUTE_BITS, SLOT_ORIGIN
+from afterword.ledger.layout import SLOT_ORIGIN
 from afterword.ledger.slots import note_origin
 
 try:
@@ -62,7 +63,9 @@ def install() -> None:
             patches.replace(container, "__call__", _watched(container.__dict__["__call__"]))
 
 
-def _adding(original: Callable[..., None], below: Callable[..., None] | None = None) -> Callable[..., None]:
+def _adding(  # noqa: C901 - one step a line, and no calls between them: every task comes through here
+    original: Callable[..., None], below: Callable[..., None] | None = None
+) -> Callable[..., None]:
     """`add_task` with Starlette's own steps, but the look at `func` cached.
 
     FastAPI's calls Starlette's: ours does without as long as that is ``below``, for others may have hooked it since.
@@ -90,11 +93,14 @@ def _adding(original: Callable[..., None], below: Callable[..., None] | None = N
                 _hand_over(task, call)
             else:
                 task.afterword_run = run = account.schedule()
-                if run > 0:  # `note_origin`, without its call
-                    view, route = account.words, call.route
-                    view[run + SLOT_ORIGIN] = (view[run + 1] & ORIGIN_MASK) << ROUTE_BITS | (
-                        route if route >= 0 else call.find_route()
-                    )
+                if run > 0:
+                    route = call.route
+                    if route < 0:
+                        route = call.find_route()
+                    if TRACING.on:
+                        note_origin(account.words, run, route)
+                    else:
+                        account.words[run + SLOT_ORIGIN] = route
                 call.tasks.append(task)
                 if call.stage:
                     _settle_if_ended(call)

@@ -156,7 +156,7 @@ def being_cancelled(error: BaseException) -> bool:
 
 def take(task: "TrackedTask") -> Run:
     """The run that waits in ``task``. Whoever deletes it owns it, so it is booked once, whatever the threads do."""
-    run = task.afterword_run
+    run: Run = task.afterword_run
     if run:
         try:
             del task.afterword_run

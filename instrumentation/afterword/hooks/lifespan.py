@@ -9,12 +9,12 @@ from starlette.applications import Starlette
 
 from afterword import words
 from afterword.hooks import code, expected, factory, stopping, telling, troubles
+from afterword.hooks.dressing import look_for_tracer
 from afterword.hooks.nursery import Nursery
 from afterword.hooks.process import PROCESS
 from afterword.hooks.running import RUNNING, Lifespan, Notes
 from afterword.hooks.subapps import Subapps
 from afterword.hooks.tick import Tick
-from afterword.hooks.tracer import look_for_tracer
 from afterword.hooks.workers import WORKERS
 from afterword.ledger import layout
 

@@ -187,7 +187,10 @@ def _succeeding(account: Account, succeed: Callable[[Run, int], None]) -> Callab
         entry = RUNS.pop(run, None)
         succeed(run, since)
         if type(entry) is Token:
-            detach(entry)
+            try:  # noqa: SIM105 - `detach`, without its call
+                entry.var.reset(entry)
+            except ValueError:
+                pass
         elif type(entry) is RunSpan:
             try:
                 _finish(account, entry, since, 0, _succeeded, ())

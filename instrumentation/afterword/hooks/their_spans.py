@@ -10,7 +10,6 @@ from typing import Any
 
 from afterword.hooks import patches
 from afterword.hooks.handed_over import attach_handed_over, detach
-from afterword.hooks.tracer import TRACING
 
 
 def install() -> None:
@@ -21,7 +20,7 @@ def install() -> None:
         return
 
     def _operation(**what: Any) -> Any:
-        return _where_handed_over(original(**what)) if TRACING.on else original(**what)
+        return _where_handed_over(original(**what))
 
     patches.replace(module, "_operation", _operation)
 

@@ -9,9 +9,9 @@ import time
 from typing import Any, Final
 
 from afterword.hooks import factory, stuck, telling
+from afterword.hooks.dressing import look_for_tracer
 from afterword.hooks.nursery import LOOSE
 from afterword.hooks.process import PROCESS
-from afterword.hooks.tracer import look_for_tracer
 from afterword.hooks.workers import WORKERS
 from afterword.ledger import layout
 

@@ -62,13 +62,14 @@ class Tracing:
         self._errors = 0
         self._refused = False
 
-    def begin(self, provider: Any) -> None:
-        """With the first application; ``provider`` is what it was instrumented with, or None."""
-        self.__init__()  # type: ignore[misc]  # everything as it was at first
-        self._given = provider
+    def begin(self) -> None:
+        """With the first application: everything as it was at first."""
+        self.__init__()  # type: ignore[misc]  # on purpose: all hooks hold this one
 
-    def offer(self, app: Any) -> None:
-        """FastAPI can be given a provider of its own, which need not be the global one."""
+    def offer(self, app: Any, provider: Any) -> None:
+        """What one more application was instrumented with, or FastAPI was given: it need not be the global one."""
+        if self._given is None:
+            self._given = provider
         if self._given is None:
             config = getattr(app, "_telemetry", None)
             if isinstance(config, dict):
@@ -80,7 +81,8 @@ class Tracing:
         if self.on or self._refused or owner is None or owner.settings.trace == "off":
             return False
         api = sys.modules.get("opentelemetry.trace")
-        if api is None:
+        # What the API keeps the global one in. Without that name it is asked, which takes microseconds.
+        if api is None or (self._given is None and getattr(api, "_TRACER_PROVIDER", api) is None):
             return False
         try:
             provider = self._given if self._given is not None else api.get_tracer_provider()
@@ -88,7 +90,8 @@ class Tracing:
                 return False
             self.tracer = provider.get_tracer(spans.SCOPE, owner.version)
             context = sys.modules["opentelemetry.context"]
-            self.get_current, self.attach = context.get_current, context.attach
+            direct = getattr(context, "_RUNTIME_CONTEXT", context)  # what its functions call: one call less each time
+            self.get_current, self.attach = direct.get_current, direct.attach
             self.obeys = _obeys(getattr(self.tracer, "sampler", None))
             self.api, self.links, self.on = api, owner.settings.trace == "link", True
             _note_resource(provider)
@@ -162,12 +165,6 @@ class Tracing:
     def without_span(self, context: Any) -> Any:
         """A context in which the next span begins a trace."""
         return self.api.set_span_in_context(self.api.INVALID_SPAN, context)
-
-
-def look_for_tracer() -> None:
-    """Trace from now on, if the application has set a provider."""
-    if not TRACING.on and TRACING.look() and PROCESS.owner is not None:
-        PROCESS.owner.redress()
 
 
 NOWHERE: Final = Place(None, None)

@@ -28,7 +28,19 @@ class _Ended(int):
     """In the place of a run's number: there is none any more. As false as none at all."""
 
 
-#: Where an attribute of its own would cost each waiting task 16 bytes.
+class _Begun:
+    """In the place of a run's number, which nobody may take any more: as false as none, and it knows the number."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: Run) -> None:
+        self.number = number
+
+    def __bool__(self) -> bool:
+        return False
+
+
+#: Both where an attribute of its own would cost each waiting task 16 bytes.
 _ENDED: Final = _Ended(NO_RUN)
 
 
@@ -48,17 +60,20 @@ class TrackedTask(BackgroundTask):
     #: On the class, where the function does not make it otherwise: one attribute less is 40 bytes a task.
     is_async: bool = False
     afterword_account: Account
-    afterword_run: Run = NO_RUN
+    afterword_run: Any = NO_RUN
     #: Why it is dropped if it never starts, where the task knows better than the call it was added in.
     afterword_reason: str | None = None
     afterword_notes: Notes | None = None
-    #: Its run, from its begin on.
-    afterword_number: Run = NO_RUN
 
     @property
     def afterword_ended(self) -> bool:
         """Whether its run is over."""
         return self.afterword_run is _ENDED
+
+    @property
+    def afterword_number(self) -> Run:
+        """Its run, while that is on."""
+        return getattr(self.afterword_run, "number", NO_RUN)
 
     async def __call__(self) -> None:
         """Run the task as its class would, and book how it ends."""
@@ -70,8 +85,8 @@ class TrackedTask(BackgroundTask):
         if not pristine:
             return await _run_through(self, AwaitedRun(self.func, account, run), pristine=False)
         if self.afterword_run is _ENDED:  # called once more, by a wrapper that tries again for instance: another run
-            self.afterword_run, self.afterword_notes = NO_RUN, None
-        self.afterword_number = run
+            self.afterword_notes = None
+        self.afterword_run = _Begun(run)
         since = start(account, run)
         token = RUNNING.set(self)
         result = None
@@ -150,7 +165,7 @@ class _TrackedSubclass(TrackedTask):
 
     async def __call__(self) -> None:
         account, run = self.afterword_account, take(self) or schedule(self.afterword_account)
-        self.afterword_run, self.afterword_notes, self.afterword_number = NO_RUN, None, run
+        self.afterword_run, self.afterword_notes = _Begun(run), None
         since = start(account, run)
         token = RUNNING.set(self)
         try:

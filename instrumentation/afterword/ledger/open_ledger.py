@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from afterword import words
 from afterword.ledger import layout, records
 from afterword.ledger.accounts import Account, Declaration, bind
-from afterword.ledger.slots import Run, Slots, run_id
+from afterword.ledger.slots import Run, Slots, route_of, run_id
 from afterword.ledger.transitions import WriteContext
 
 if TYPE_CHECKING:
@@ -182,10 +182,8 @@ class OpenLedger:
             return f"{self.file.header.uuid[:4].hex()}-x{-run:x}", ""
         scheduled, origin = view[run + 1], view[run + layout.SLOT_ORIGIN]
         name = run_id(self.file.header.uuid, (run - self.slots.first) // (layout.SLOT_STRIDE // 8), scheduled)
-        route = origin & layout.ROUTE_MASK
-        if origin >> layout.ROUTE_BITS != scheduled & layout.ORIGIN_MASK or not 0 < route <= len(self._route_names):
-            return name, ""
-        return name, self._route_names[route - 1]
+        route = route_of(origin, scheduled)
+        return name, self._route_names[route - 1] if 0 < route <= len(self._route_names) else ""
 
     def route_number(self, word: int) -> int:
         """The number of a route plus one, from what `route` returned; 0 for none."""

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from afterword import words
 from afterword.ledger import layout
-from afterword.ledger.slots import run_id
+from afterword.ledger.slots import route_of, run_id
 
 
 class OpenSlot(NamedTuple):
@@ -50,7 +50,8 @@ def read_open_slots(
             continue
         running, is_worker = state == layout.IS_RUNNING, task in workers
         scheduled, origin = slots[at + 1], slots[at + layout.SLOT_ORIGIN]
-        known = is_worker or origin >> layout.ROUTE_BITS == scheduled & layout.ORIGIN_MASK
+        of_this_run = origin >> layout.ROUTE_BITS == scheduled & layout.ORIGIN_MASK
+        known = is_worker or of_this_run
         trace = slots[at + layout.SLOT_TRACE] << 64 | slots[at + layout.SLOT_TRACE + 1] if known else 0
         index = at // (layout.SLOT_STRIDE // 8)
         linked_to = 0
@@ -65,7 +66,7 @@ def read_open_slots(
             scheduled=scheduled,
             started=slots[at + 2] if running else 0,
             progress=slots[at + layout.SLOT_PROGRESS] if is_worker and running else 0,
-            route=origin & layout.ROUTE_MASK if known and not is_worker else 0,
+            route=0 if is_worker else route_of(origin, scheduled),
             trace=trace,
             span=slots[at + layout.SLOT_SPAN] if trace and running else 0,
             parent=slots[at + layout.SLOT_PARENT] if (trace or linked_to) and not is_worker else 0,

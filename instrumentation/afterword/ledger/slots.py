@@ -27,9 +27,18 @@ def run_id(uuid: bytes, slot: int, scheduled: int) -> str:
 
 
 def note_origin(view: Any, run: Run, route: int) -> None:
-    """Say by which route a run that waits or runs was scheduled (0: by none). Not of a worker: it has other words."""
+    """Say by which route a run was scheduled (0: by none), and that the words of its trace are its own.
+
+    Not of a worker: it has other words.
+    """
     if run > 0:
         view[run + layout.SLOT_ORIGIN] = (view[run + 1] & layout.ORIGIN_MASK) << layout.ROUTE_BITS | route
+
+
+def route_of(origin: int, scheduled: int) -> int:
+    """The number plus one of the route in a run's origin; 0 for none, also where an earlier run left it."""
+    run = origin >> layout.ROUTE_BITS
+    return origin & layout.ROUTE_MASK if not run or run == scheduled & layout.ORIGIN_MASK else 0
 
 
 @dataclass(slots=True)
