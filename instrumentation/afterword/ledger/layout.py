@@ -141,9 +141,9 @@ LIVE_WORDS: Final = 2048 // 8
 N_LIVE_WORDS: Final = 22
 STATE_NEW, STATE_LIVE, STATE_CLOSED, STATE_FAILED = range(4)
 
-# Words of a slot. Those of a worker, and in their place those of every other run: the span it hangs under, and its origin:
-# the low bits of `scheduled at`, by which the words of the trace are its own (0 where nothing is traced), and its route
-# (number plus one, 0 for none). The trace is 0 when nobody samples it, the span id until there is a span.
+# Words of a slot. Those of a worker, and in their place those of every other run: the span it hangs under, and its
+# origin: the low bits of `scheduled at`, by which the words of the trace are its own (0 where nothing is traced), and
+# its route (number plus one, 0 for none). The trace is 0 when nobody samples it, the span id until there is a span.
 SLOT_PROGRESS, SLOT_STALL = 3, 4
 SLOT_PARENT, SLOT_ORIGIN, SLOT_TRACE, SLOT_SPAN = 3, 4, 5, 7
 ROUTE_BITS: Final = 16
