@@ -13,10 +13,12 @@ import pytest
 from afterword.books.outbox import FOLDER, Batch, Outbox, Span
 from afterword.contract import SPANS_DROPPED, SPANS_SENT, SPANS_WAITING
 from tests.helpers import free_port, until
+from tests.helpers.processes import request
 from tests.sidecars import Sidecar
 from tests.test_traces import WAYS
 
 HERE = "tests.traced_shop."
+TRACED = "0af7651916cd43dd8448eb211c80319c"
 ROOT = Path(__file__).parent.parent
 
 
@@ -128,6 +130,21 @@ def test_a_run_with_a_trace_of_its_own_keeps_its_link(shop, sidecar, collector):
     assert stock.parent == warehouse.parent == ""
     assert stock.links == warehouse.links == ((trace, "b7ad6b7169203331"),)
     assert len({trace, stock.trace, warehouse.trace}) == 3
+
+
+def test_a_run_that_begins_a_trace_has_no_parent(shop, sidecar, collector, books):
+    """Nor the parent of the run that had its slot before: no client traces this one."""
+    serving, _ = shop(), sidecar()
+    for _ in range(70):  # more than the slots that are in use at first
+        serving.post("/response", TRACED)
+    until(lambda: books.of("stock", kind="response").get("succeeded") == 70)
+    assert request(serving.port, "/order?seconds=60", "POST") == 200
+    database = until(lambda: [span for span in collector.named("database") if span.trace != TRACED])[-1]
+    until(lambda: books.of("stock", kind="background").get("started"))
+    serving.kill()
+    stock = next(span for span in until(lambda: lost(collector)) if span.name == HERE + "stock")
+    assert (stock.parent, stock.links) == ("", ())
+    assert (database.trace, database.parent) == (stock.trace, stock.span)
 
 
 def test_a_spawned_run_is_closed_too(shop, sidecar, collector):

@@ -135,12 +135,12 @@ def _span_of(account: Account, run: Run, place: Place, at: int, *, outside: bool
             _note_ids(account, run, span.get_span_context(), place, own_trace=own_trace)
         return None if outside else TRACING.attach(inside)
     entry = RunSpan(span, inside, theirs=theirs)
-    if not outside:
-        entry.token = TRACING.attach(inside)
     span.set_attributes(identity(account, run))
     if run > 0:
         span.set_attribute(spans.WAIT, max(0, at - account.words[run + 1]) / 1e9)
         _note_ids(account, run, entry.span_context, place, own_trace=own_trace)
+    if not outside:  # last: whatever raises above, nobody is left in a context that is not theirs
+        entry.token = TRACING.attach(inside)
     return entry
 
 
@@ -155,6 +155,7 @@ def _note_ids(account: Account, run: Run, found: Any, place: Place, *, own_trace
     origin = 0 if worker else view[run + layout.SLOT_ORIGIN]
     if not worker:
         view[run + layout.SLOT_ORIGIN] = 0  # until all of it is there, there is no trace
+        view[run + SLOT_PARENT] = place.span
         if PROCESS.owner is not None and PROCESS.owner.ledger is not None:
             PROCESS.owner.ledger.note_linked(run, place.high, place.low)
     view[run + SLOT_TRACE], view[run + SLOT_TRACE + 1] = trace >> 64, trace & _WORD
