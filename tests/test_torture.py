@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.test_traces import WAYS
+
 ROOT = Path(__file__).parents[1]
 
 
-def torture(module: str, kills: int) -> dict[str, int]:
+def torture(module: str, kills: int, *options: str) -> dict[str, int]:
     """Run one of the tortures in a process of its own and read its sums."""
-    command = [sys.executable, "-m", f"tests.torture.{module}", "--kills", str(kills)]
+    command = [sys.executable, "-m", f"tests.torture.{module}", "--kills", str(kills), *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=3000, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     sums: dict[str, int] = json.loads(done.stdout)
@@ -31,10 +33,11 @@ def test_books_balance_after_an_application_is_killed_anywhere(kills):
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("kills", [15, pytest.param(500, marks=[pytest.mark.long, pytest.mark.timeout(3000)])])
-def test_every_open_span_of_a_killed_worker_arrives_once_and_closed(kills):
-    """With the ids the client sent, wherever in the life of its runs the worker is killed."""
-    sums = torture("spans", kills)
+@pytest.mark.parametrize("by", WAYS)
+@pytest.mark.parametrize("kills", [10, pytest.param(500, marks=[pytest.mark.long, pytest.mark.timeout(3000)])])
+def test_every_open_span_of_a_killed_worker_arrives_once_and_closed(kills, by):
+    """In the trace the client began, wherever in the life of its runs the worker is killed, whoever traces the request."""
+    sums = torture("spans", kills, "--by", by)
     assert sums["kills"] == kills
     wrong = ("missing", "twice", "open", "other_trace", "other_parent", "orphans")
     assert {name: sums[name] for name in wrong} == dict.fromkeys(wrong, 0)

@@ -33,25 +33,27 @@ def main() -> None:
     """Kill so many workers and print what was found."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--kills", type=int, required=True)
-    kills = parser.parse_args().kills
+    parser.add_argument("--by", default="nobody", help="who traces the requests: contrib, fastapi or nobody")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir="/dev/shm") as directory, tempfile.TemporaryDirectory() as folder:
         ledgers = Path(directory) / "ledgers"
         ledgers.mkdir(mode=0o700)
         children, collector = Children(Path(folder)), Collector()
         try:
-            print(json.dumps(_torture(kills, ledgers, children, collector)))
+            print(json.dumps(_torture(options.kills, options.by, ledgers, children, collector)))
         finally:
             children.end()
             collector.close()
 
 
-def _torture(kills: int, ledgers: Path, children: Children, collector: Collector) -> Counter[str]:
+def _torture(kills: int, by: str, ledgers: Path, children: Children, collector: Collector) -> Counter[str]:
     sidecar = Sidecar(children, ledgers, AFTERWORD_OTLP_ENDPOINT=collector.endpoint)
     assert sidecar.text()
     port = free_port()
     server = children.python(
         "-m", "uvicorn", "--factory", "tests.traced_shop:served", "--port", str(port), "--workers", str(_WORKERS),
         PYTHONPATH=os.pathsep.join([str(ROOT), *sys.path]), AFTERWORD_DIR=str(ledgers), COLLECTOR=collector.endpoint,
+        TRACED_BY=by,
     )  # fmt: skip
     children.answering(server, port, 60)
     chance, killed = random.Random(7), set[int]()
@@ -70,7 +72,7 @@ def _torture(kills: int, ledgers: Path, children: Children, collector: Collector
     expected = {trace for pid in killed for trace in taken[pid]}
     with contextlib.suppress(AssertionError):
         until(lambda: {span.trace for span in _lost(collector)} >= expected, 60)
-    sums = _compare(expected, _lost(collector), collector.spans)
+    sums = _compare(expected, _lost(collector), collector.spans, None if by != "nobody" else CLIENT)
     sums["kills"] = len(killed)
     return sums
 
@@ -90,8 +92,11 @@ def _lost(collector: Collector) -> list[Received]:
     return [span for span in collector.spans if span.attributes.get("afterword.outcome") == "lost"]
 
 
-def _compare(expected: set[str], lost: list[Received], everything: list[Received]) -> Counter[str]:
-    """Each trace has lost runs, each once, closed, below what the client sent, and none is missing for its children."""
+def _compare(expected: set[str], lost: list[Received], spans: list[Received], above: str | None) -> Counter[str]:
+    """Each trace has lost runs, each once, closed, where they were handed over, and none is missing for its children.
+
+    ``above`` is the span that the client sent; None: the request has one of its own, which all runs of a trace share.
+    """
     sums = Counter(dict.fromkeys(("missing", "twice", "open", "other_trace", "other_parent", "orphans"), 0))
     sums["lost"] = len(lost)
     sums["missing"] = len(expected - {span.trace for span in lost})
@@ -99,10 +104,11 @@ def _compare(expected: set[str], lost: list[Received], everything: list[Received
     sums["twice"] += len(lost) - len({(span.trace, span.name) for span in lost})
     sums["open"] = sum(not 0 < span.start <= span.end or not span.failed for span in lost)
     sums["other_trace"] = len({span.trace for span in lost} - expected)
-    sums["other_parent"] = sum(span.parent != CLIENT for span in lost)
-    spans = {(span.trace, span.span) for span in everything}
-    children = [span for span in everything if span.name == "database" and span.trace in expected]
-    sums["orphans"] = sum((span.trace, span.parent) not in spans for span in children)
+    parents = {span.trace: span.parent for span in lost}
+    sums["other_parent"] = sum(span.parent != (above or parents[span.trace]) or not span.parent for span in lost)
+    known = {(span.trace, span.span) for span in spans}
+    children = [span for span in spans if span.name == "database" and span.trace in expected]
+    sums["orphans"] = sum((span.trace, span.parent) not in known for span in children)
     return sums
 
 
