@@ -36,7 +36,7 @@ def test_books_balance_after_an_application_is_killed_anywhere(kills):
 @pytest.mark.parametrize("by", WAYS)
 @pytest.mark.parametrize("kills", [10, pytest.param(500, marks=[pytest.mark.long, pytest.mark.timeout(3000)])])
 def test_every_open_span_of_a_killed_worker_arrives_once_and_closed(kills, by):
-    """In the trace the client began, wherever in the life of its runs the worker is killed, whoever traces the request."""
+    """In the trace the client began, wherever in the life of its runs the worker is killed and whoever traces it."""
     sums = torture("spans", kills, "--by", by)
     assert sums["kills"] == kills
     wrong = ("missing", "twice", "open", "other_trace", "other_parent", "orphans")
