@@ -24,7 +24,7 @@ from afterword.books.directory import LedgerDirectory, Listing, now_on_both_cloc
 from afterword.books.lost_runs import LostRun, lost_runs, tell_lost, with_exemplars
 from afterword.books.model import TaskKey, Totals
 from afterword.books.one_ledger import Clock, clock_of, of_dead, of_living
-from afterword.books.open_runs import OpenRun, open_runs
+from afterword.books.open_runs import OpenRun, overdue_runs
 from afterword.books.outbox import Batch, Outbox, SpanCounts, resource_of, span_of
 from afterword.ledger import file
 from afterword.ledger.layout import LayoutError
@@ -111,15 +111,15 @@ class Bookkeeper:
                 spans=self.outbox.counts(),
             )
 
-    def open_runs(self) -> list[OpenRun]:
-        """The open runs of all processes that live. A ledger that cannot be read now is left out; a scan tells it."""
+    def overdue_runs(self) -> list[OpenRun]:
+        """The overdue runs of all processes that live. A ledger that cannot be read now is left out: a scan tells."""
         found: list[OpenRun] = []
         with self._lock:
             for reader in self._directory.look().ledgers.values():
                 with contextlib.suppress(OSError, LayoutError):
                     if reader.liveness() is Liveness.ALIVE:
                         clock = clock_of(reader.header, self._boot_id, self._time_namespace)
-                        found += open_runs(reader, reader.snapshot(dead=False, now_ns=clock.now_ns), clock)
+                        found += overdue_runs(reader, reader.snapshot(dead=False, now_ns=clock.now_ns), clock)
         return found
 
     def sweep(self) -> None:
@@ -165,9 +165,10 @@ class Bookkeeper:
             self._died.setdefault(uuid, time.time_ns())
         lost = lost_runs(reader, snapshot, clock, self._boot_id, self._died.get(uuid))
         with_exemplars(totals, lost)
+        spans = [span_of(run) for run in lost if run.trace] if self.outbox.wanted else []
         header = snapshot.header
         resource = resource_of(header.service, header.version, header.pid, reader.resource())
-        return _Dead(totals, lost, Batch(resource, [span_of(run) for run in lost if run.trace]))
+        return _Dead(totals, lost, Batch(resource, spans))
 
     def _sum(self, reading: _Reading) -> Totals:
         totals = Totals()

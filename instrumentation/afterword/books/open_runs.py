@@ -42,6 +42,13 @@ def open_runs(reader: LedgerReader, snapshot: Snapshot, clock: Clock) -> list[Op
     return [_run(slot, snapshot, clock, stuck) for slot in slots if slot.task in snapshot.tasks]
 
 
+def overdue_runs(reader: LedgerReader, snapshot: Snapshot, clock: Clock) -> list[OpenRun]:
+    """Those of `open_runs` that have been running for too long; where the slots show none, nothing more is read."""
+    if not any(task.running.over for task in snapshot.tasks.values()):
+        return []
+    return [run for run in open_runs(reader, snapshot, clock) if run.overdue]
+
+
 def _run(slot: OpenSlot, snapshot: Snapshot, clock: Clock, stuck: dict[tuple[int, int], str]) -> OpenRun:
     task = snapshot.tasks[slot.task]
     deadline = task.declaration.deadline or 0.0

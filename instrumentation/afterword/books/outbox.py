@@ -84,6 +84,11 @@ class Outbox:
         """Where it stands."""
         return SpanCounts(len(self.names()), self.sent, dict(self.dropped))
 
+    @property
+    def wanted(self) -> bool:
+        """Whether somebody is there to send them."""
+        return self.path.is_dir()
+
     def put(self, uuid: str, batch: Batch) -> None:
         """Keep the spans of a dead process, if somebody is there to send them; once, whoever tries again.
 
@@ -91,7 +96,7 @@ class Outbox:
             OSError: nothing was kept.
         """
         final = self.path / f"{uuid}{_SUFFIX}"
-        if not batch.spans or not self.path.is_dir() or final.exists():
+        if not batch.spans or not self.wanted or final.exists():
             return
         if len(self.names()) >= MAX_FILES:
             self.dropped["full"] += len(batch.spans)

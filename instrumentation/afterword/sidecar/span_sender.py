@@ -80,7 +80,7 @@ class SpanSender:
             self._mark_overdue()
 
     def _mark_overdue(self) -> None:
-        overdue = [run for run in self._bookkeeper.open_runs() if run.overdue and run.trace and run.span]
+        overdue = [run for run in self._bookkeeper.overdue_runs() if run.trace and run.span]
         self._marked &= {(run.uuid, run.id) for run in overdue}
         fresh = [run for run in overdue if (run.uuid, run.id) not in self._marked][:_MAX_MARKERS]
         by_service: dict[str, list[OpenRun]] = {}
