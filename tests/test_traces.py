@@ -205,6 +205,15 @@ def test_a_span_says_which_run_it_was_and_what_became_of_it(traced, by):
         assert "a secret" not in str(spans)
 
 
+@pytest.mark.parametrize("by", [way for way in WAYS if way != "nobody"])
+def test_a_span_that_others_began_early_says_when_the_code_began(traced, by):
+    """A sync task waits for a thread within their span."""
+    stock = next(span for span in traced(by).visit("/order") if span.name == HERE + "stock")
+    (event,) = stock.events
+    assert event.name == "afterword.started"
+    assert stock.start_time <= event.timestamp <= stock.end_time
+
+
 @pytest.mark.parametrize("by", WAYS)
 def test_a_cancelled_run_has_the_status_error(traced, by):
     """Not none, as whoever else makes its span leaves it."""

@@ -29,6 +29,8 @@ CLOSED_BY: Final = "afterword.closed_by"
 FUNCTION: Final = "code.function.name"
 ERROR_TYPE: Final = "error.type"
 
+#: The event on a span that others began before its code did: a sync task waits for a thread in between.
+STARTED: Final = "afterword.started"
 #: What the marker of a run that is overdue is called, behind the name of its task.
 OVERDUE_SUFFIX: Final = " overdue"
 OVERDUE: Final = "overdue"

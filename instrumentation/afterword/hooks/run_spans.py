@@ -122,6 +122,7 @@ def _span_of(account: Account, run: Run, place: Place, at: int, *, outside: bool
         links = [api.Link(place.span_context)] if place.span_context is not None else links
     if theirs:
         span.update_name(account.name)
+        span.add_event(spans.STARTED)
         for link in links:
             span.add_link(link.context)
     elif outside or links:
