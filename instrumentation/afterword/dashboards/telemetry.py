@@ -167,23 +167,23 @@ def _gaps() -> Row:
     )  # fmt: skip
     given_up = f"sum by (reason) ({queries.per_step_unborn(contract.SPANS_DROPPED)})"
     taken = f"sum by (instance) ({queries.per_step_unborn(contract.SPANS_SENT)})"
-    spans = levels(
-        "Spans of lost runs",
-        "Dead processes whose spans wait for the collector, and spans given up, by reason.",
+    waiting = levels(
+        "Spans that wait for the collector",
+        "Dead processes whose spans of lost runs have not been sent yet. They wait for an hour.",
+        [Query(f"sum by (instance) ({queries.of(contract.SPANS_WAITING)})", "{{instance}}")],
+    )
+    spans = bars(
+        "Spans sent and given up",
+        f"Of lost runs, and markers of overdue ones, where a sidecar sends any. {parts.EACH_BAR}",
         [
-            Query(f"sum by (instance) ({queries.of(contract.SPANS_WAITING)})", "waiting: {{instance}}"),
+            Query(queries.or_none(taken, "instance", contract.SIDECAR_LEDGERS), "sent: {{instance}}"),
             Query(queries.or_none(given_up, "reason", contract.SIDECAR_LEDGERS), "given up: {{reason}}"),
         ],
-    )
-    sent = levels(
-        "Spans sent",
-        "Of lost runs, and markers of overdue ones, that the collector has taken.",
-        [Query(queries.or_none(taken, "instance", contract.SIDECAR_LEDGERS), "{{instance}}")],
     )
     return Row(
         3,
         "Gaps: what is not counted, or not in detail?",
-        [Place(31 + n, panel, 12, 9) for n, panel in enumerate((*panels, spans, sent))],
+        [Place(31 + n, panel, 12, 9) for n, panel in enumerate((*panels, waiting, spans))],
         "Totals stay right when a bound is hit: what is missing is which task, which route or how old. "
         "`AFTERWORD_SLOTS` makes more room; reasons are explained in the runbook of AfterwordLedgerDegraded.",
     )
