@@ -219,7 +219,9 @@ def test_a_sidecar_ends_in_time_whatever_the_collector_does(shop, sidecar, colle
     serving.kill()
     until(lambda: watcher.scrape(SPANS_WAITING.sample))
     if answer is not None:
-        until(lambda: "spans cannot be sent to" in watcher.child.output)
+        why = {503: "Service Unavailable", "dead": "Connection refused"}[answer]
+        until(lambda: f"spans cannot be sent to {collector.endpoint} (" in watcher.child.output)
+        assert why in watcher.child.output
     began = time.monotonic()
     assert watcher.child.stop() == 0
     assert time.monotonic() - began < 2

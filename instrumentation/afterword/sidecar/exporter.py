@@ -5,6 +5,7 @@ The endpoint is ours (``otlp_endpoint``), else what OpenTelemetry's own variable
 
 import logging
 import os
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -22,8 +23,28 @@ _HTTP, _GRPC = "http/protobuf", "grpc"
 _PATH: Final = "/v1/traces"
 #: Seconds one request may take.
 _TIMEOUT: Final = 5
-#: Its own retries are told once, by us.
-_LOUD: Final = "opentelemetry.exporter"
+#: It tells each of its attempts; we tell of all that fail in a row, once.
+_LOUD: Final = logging.getLogger("opentelemetry.exporter")
+
+
+class _FirstWords(logging.Handler):
+    """Keeps what was logged first: the reason of a first attempt says more than that there will be no further one."""
+
+    text = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Until it is asked."""
+        self.text = self.text or record.getMessage().splitlines()[0]
+
+
+_WORDS: Final = _FirstWords(logging.WARNING)
+_NO_REASON: Final = re.compile(r"^Transient error | encountered while exporting spans batch, retrying in .*$")
+
+
+def why_not() -> str:
+    """Why the exporter could not send, as it said itself; it is asked once for each time."""
+    text, _WORDS.text = _WORDS.text, ""
+    return _NO_REASON.sub("", text).rstrip(".")
 
 
 class CannotExportError(Exception):
@@ -58,7 +79,9 @@ def exporter_for(named_by: str, url: str, environment: Mapping[str, str] = os.en
     )
     if protocol not in (_HTTP, _GRPC):
         raise CannotExportError(f"{variable} is {protocol!r}; allowed: {_HTTP} or {_GRPC}")
-    logging.getLogger(_LOUD).setLevel(logging.CRITICAL)
+    _LOUD.propagate = False
+    if _WORDS not in _LOUD.handlers:
+        _LOUD.addHandler(_WORDS)
     try:
         if protocol == _GRPC:
             from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import (  # type: ignore[import-not-found,unused-ignore]  # only there if the user has it

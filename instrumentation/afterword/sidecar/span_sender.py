@@ -14,7 +14,7 @@ from afterword import spans
 from afterword.books.bookkeeper import Bookkeeper
 from afterword.books.open_runs import OpenRun
 from afterword.books.outbox import Batch, Span
-from afterword.sidecar.exporter import readable
+from afterword.sidecar.exporter import readable, why_not
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
@@ -94,7 +94,7 @@ class SpanSender:
         from opentelemetry.sdk.trace.export import SpanExportResult
 
         if self._exporter.export(readable(batch)) is not SpanExportResult.SUCCESS:
-            self._failed("it did not take them")
+            self._failed(why_not() or "it did not take them")
             return False
         if self._pause:
             _LOGGER.info("%s takes spans again", self._where)
