@@ -90,19 +90,26 @@ MOMENTS: Final[Sequence[tuple[str, Callable[[Stack], None], tuple[str, ...]]]] =
 def main(arguments: Sequence[str] | None = None) -> int:
     """Drive the demo and draw; 0, or 2 with one sentence when it cannot."""
     parser = argparse.ArgumentParser(prog="python -m demo_app.pictures", description=__doc__)
-    parser.add_argument("--draw", required=True, metavar="COMMAND", help="draws one dashboard")
-    parser.add_argument("-o", "--output", required=True, type=Path, metavar="DIR", help="where the pictures go")
+    parser.add_argument("--draw", metavar="COMMAND", help="draws one dashboard (default: none is drawn)")
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path(), metavar="DIR", help="where the pictures go (default: here)"
+    )
     moments = ", ".join(name for name, *_ in MOMENTS)
     parser.add_argument("--only", metavar="MOMENT,...", help=f"after a healthy minute, some of: {moments}")
     parser.add_argument("--traces", metavar="URL", help="a viewer that takes the traces (default: the demo's own)")
     chosen = parser.parse_args(arguments)
     chosen.output.mkdir(parents=True, exist_ok=True)
-    wanted = None if chosen.only is None else set(chosen.only.split(","))
+    wanted = {name for name, *_ in MOMENTS} if chosen.only is None else set(chosen.only.split(","))
+    unknown = wanted - {name for name, *_ in MOMENTS}
+    if unknown:
+        parser.error(f"--only: {', '.join(sorted(unknown))} is no moment; allowed: {moments}")
+    if any(dashboards for name, _, dashboards in MOMENTS if name in wanted):
+        wanted.add("healthy")  # a dashboard needs a past
     begun = time.time()
     try:
         with running_stack(print, chosen.traces) as stack:
             for moment, happen, dashboards in MOMENTS:
-                if wanted is not None and moment not in {"healthy", *wanted}:
+                if moment not in wanted:
                     continue
                 happen(stack)
                 for dashboard in dashboards:
@@ -114,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _draw(chosen: argparse.Namespace, stack: Stack, dashboard: str, moment: str, seconds: float) -> None:
-    for width in WIDTHS:
+    for width in WIDTHS if chosen.draw is not None else ():
         picture = chosen.output / f"{dashboard}-{moment}-{width}.png"
         command = chosen.draw.format(
             dashboard=DASHBOARDS / f"afterword-{dashboard}.json",

@@ -99,6 +99,22 @@ def span_of(name, span, parent, start, end, outcome="", trace="t1"):
     )  # fmt: skip
 
 
+@pytest.mark.timeout(120)
+def test_an_order_that_was_cut_short_is_one_trace(collector):
+    """Three tasks behind one request, two done and one killed: what docs/trace.png shows, for whoever has a viewer."""
+    binary("prometheus")
+    command = [sys.executable, "-m", "demo_app.pictures", "--only", "trace", "--traces", collector.endpoint]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=100)
+    assert done.returncode == 0, done.stdout + done.stderr
+    spans = busiest(collector.spans, "lost")
+    ended = {span.name.rpartition(".")[2]: span.attributes.get("afterword.outcome") for span in spans}
+    assert ended.items() >= {
+        "send_confirmation_email": "succeeded", "update_inventory": "succeeded", "notify_warehouse": "lost",
+    }.items()  # fmt: skip
+    (request,) = [span for span in spans if span.name == "POST /order"]
+    assert {span.parent for span in spans if span.name.startswith("demo_app.shop.")} == {request.span}
+
+
 def test_books_without_a_page_are_no_empty_tables():
     """`--only gone` hands nothing over."""
     assert printed(80) == "The books are empty: nothing was handed over.\n"
