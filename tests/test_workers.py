@@ -622,7 +622,7 @@ def thread_computes(stop):
 def test_a_healthy_thread_is_left_in_peace(thread_workers, books, number, capsys, healthy):
     """And stops when it is told to: nothing is lost and nothing failed."""
     with thread_workers(healthy, thread_hangs, time_scale=FAST / 2):  # a busy machine may leave it out for a while
-        until(lambda: number(STALLED, "thread_hangs") == 1)
+        until(lambda: number(STALLED, "thread_hangs") == 1, 40)  # and then its habit is a longer one
         assert (number(STALLED, healthy.__name__), number(ENDED, None)) == (0, 0)
     until(lambda: books.of(healthy.__name__, kind="worker") == {"scheduled": 1, "started": 1, "succeeded": 1})
     assert healthy.__name__ not in capsys.readouterr().err
