@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import urllib.error
 import urllib.request
 from collections import Counter
 from pathlib import Path
@@ -64,6 +65,14 @@ def get(port: int, path: str, method: str = "GET") -> str:
         return str(answer.read().decode())
 
 
+def is_ready(port: int) -> bool:
+    """Whether a Prometheus has read what it has on its disk: until then it answers 503 to everything."""
+    try:
+        return "Ready" in get(port, "/-/ready")
+    except urllib.error.HTTPError:
+        return False
+
+
 class Shop:
     """The application, its sidecar and its Prometheus, all real."""
 
@@ -86,6 +95,7 @@ class Shop:
             f"--web.listen-address=127.0.0.1:{port}",
         )  # fmt: skip
         children.answering(child, port)
+        until(lambda: is_ready(port))
         return port
 
     def order(self) -> int:

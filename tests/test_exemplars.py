@@ -12,7 +12,7 @@ from tests.helpers import free_port, until
 from tests.helpers.real import binary
 from tests.ledgers import account, key, owner, run_to_the_end
 from tests.sidecars import Sidecar
-from tests.test_end_to_end import PROMETHEUS, get
+from tests.test_end_to_end import PROMETHEUS, get, is_ready
 from tests.test_lost_spans import HERE, Shop
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -29,6 +29,7 @@ def stack(children, directory, collector):
         "--enable-feature=exemplar-storage", f"--web.listen-address=127.0.0.1:{port}",
     )  # fmt: skip
     children.answering(child, port)
+    until(lambda: is_ready(port))
     return Shop(children, directory, collector), sidecar, port
 
 
