@@ -235,6 +235,7 @@ def test_an_overdue_run_shows_in_its_trace_while_it_is_open(shop, sidecar, colle
     trace = serving.post("/stuck")
     marker = until(lambda: collector.named(HERE + "hang overdue"))[0]
     assert marker.trace == trace
+    assert marker.resource["deployment.environment.name"] == "test"
     assert marker.attributes["afterword.outcome"] == "overdue"
     assert "running for longer than 0.3 s" in marker.error
     looked = collector.requests

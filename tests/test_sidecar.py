@@ -147,11 +147,12 @@ def test_a_directory_deleted_and_made_again_is_watched_again(sidecar, writer, di
     assert sidecar.scrape(LOST) == 1
 
 
-def test_a_sidecar_over_a_path_where_nothing_can_be_serves_and_says_why(children, directory):
+@pytest.mark.parametrize("env", [{}, {"AFTERWORD_OTLP_ENDPOINT": "http://127.0.0.1:9"}], ids=["alone", "sends spans"])
+def test_a_sidecar_over_a_path_where_nothing_can_be_serves_and_says_why(children, directory, env):
     """A file lies where the directory should be; when it is gone everything works."""
     blocked = directory / "blocked"
     blocked.touch()
-    sidecar = Sidecar(children, blocked / "ledgers")
+    sidecar = Sidecar(children, blocked / "ledgers", **env)
     assert sidecar.get("/readyz")[:2] == (503, f"{blocked / 'ledgers'}: Not a directory\n")
     assert sidecar.scrape("afterword_sidecar_directory_usable") == 0
     assert "Not a directory. It serves, and looks again at every scrape" in sidecar.child.output

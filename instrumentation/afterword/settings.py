@@ -155,13 +155,15 @@ def _trace(value: Any) -> str:
     return word
 
 
-def _url(value: Any) -> str:
-    url = urllib.parse.urlsplit(_text(value))
-    if url.scheme not in ("http", "https") or not url.hostname or url.port == 0:  # `port` raises on what is no number
+def url(value: Any) -> str:
+    """An absolute address over HTTP; ValueError for anything else."""
+    found = urllib.parse.urlsplit(_text(value))
+    if found.scheme not in ("http", "https") or not found.hostname or found.port == 0:  # it raises on what is no number
         raise ValueError
-    return url.geturl()
+    return found.geturl()
 
 
+A_URL: Final = "a URL that begins with http:// or https://"
 SETTINGS: Final = (
     Setting("dir", _path, "an absolute path", default_directory),
     Setting("service", _text, "a name that is not empty", lambda: None),
@@ -172,7 +174,7 @@ SETTINGS: Final = (
     Setting("metrics", _route, "a path that begins with /", lambda: None),
     Setting("listen", _address, "HOST:PORT with a port from 0 to 65535", lambda: DEFAULT_LISTEN),
     Setting("trace", _trace, "parent, link or off", lambda: TRACE[0]),
-    Setting("otlp_endpoint", _url, "a URL that begins with http:// or https://", lambda: None),
+    Setting("otlp_endpoint", url, A_URL, lambda: None),
     Setting("disabled", _flag, "1 or 0", lambda: False),
 )
 _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}

@@ -166,9 +166,7 @@ class Bookkeeper:
         lost = lost_runs(reader, snapshot, clock, self._boot_id, self._died.get(uuid))
         with_exemplars(totals, lost)
         spans = [span_of(run) for run in lost if run.trace] if self.outbox.wanted else []
-        header = snapshot.header
-        resource = resource_of(header.service, header.version, header.pid, reader.resource())
-        return _Dead(totals, lost, Batch(resource, spans))
+        return _Dead(totals, lost, Batch(resource_of(snapshot.header, reader.resource()), spans))
 
     def _sum(self, reading: _Reading) -> Totals:
         totals = Totals()

@@ -1,10 +1,13 @@
 """The open runs of the processes that live, one by one: which, since when, by which route, where it is stuck."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from afterword import words
 from afterword.books.model import TaskKey
 from afterword.books.one_ledger import Clock
+from afterword.books.outbox import resource_of
 from afterword.ledger.open_slots import OpenSlot
 from afterword.ledger.reader import LedgerReader
 from afterword.ledger.snapshot import Snapshot
@@ -29,6 +32,8 @@ class OpenRun:
     trace: int
     span: int
     stuck_at: str
+    #: What the spans of its process say about that; one for all of its runs.
+    resource: Mapping[str, Any]
 
 
 def open_runs(reader: LedgerReader, snapshot: Snapshot, clock: Clock) -> list[OpenRun]:
@@ -39,7 +44,8 @@ def open_runs(reader: LedgerReader, snapshot: Snapshot, clock: Clock) -> list[Op
     """
     slots = reader.open_slots()
     stuck = reader.stuck() if any(slot.phase == words.RUNNING for slot in slots) else {}
-    return [_run(slot, snapshot, clock, stuck) for slot in slots if slot.task in snapshot.tasks]
+    resource = resource_of(snapshot.header, reader.resource())
+    return [_run(slot, snapshot, clock, stuck, resource) for slot in slots if slot.task in snapshot.tasks]
 
 
 def overdue_runs(reader: LedgerReader, snapshot: Snapshot, clock: Clock) -> list[OpenRun]:
@@ -49,7 +55,9 @@ def overdue_runs(reader: LedgerReader, snapshot: Snapshot, clock: Clock) -> list
     return [run for run in open_runs(reader, snapshot, clock) if run.overdue]
 
 
-def _run(slot: OpenSlot, snapshot: Snapshot, clock: Clock, stuck: dict[tuple[int, int], str]) -> OpenRun:
+def _run(
+    slot: OpenSlot, snapshot: Snapshot, clock: Clock, stuck: dict[tuple[int, int], str], resource: Mapping[str, Any]
+) -> OpenRun:
     task = snapshot.tasks[slot.task]
     deadline = task.declaration.deadline or 0.0
     return OpenRun(
@@ -66,4 +74,5 @@ def _run(slot: OpenSlot, snapshot: Snapshot, clock: Clock, stuck: dict[tuple[int
         trace=slot.trace,
         span=slot.span,
         stuck_at=stuck.get((slot.run, slot.started), ""),
+        resource=resource,
     )

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from afterword import spans, words
 from afterword.books.lost_runs import LostRun
+from afterword.ledger.layout import Header
 
 FOLDER: Final = "spans"
 #: A span that nobody takes for so long is given up, in seconds.
@@ -164,14 +165,15 @@ def span_of(run: LostRun) -> Span:
     )
 
 
-def resource_of(service: str, version: str, pid: int, noted: str) -> dict[str, Any]:
+def resource_of(header: Header, noted: str) -> dict[str, Any]:
     """What the spans of a process say about it: what it noted itself, else what its ledger tells."""
     try:
         found = json.loads(noted) if noted else {}
     except ValueError:
         found = {}
     known = {name: value for name, value in found.items() if isinstance(value, str | bool | int | float)}
-    return {"service.name": service, "process.pid": pid, "afterword.version": version, **known}
+    own = {"service.name": header.service, "process.pid": header.pid, "afterword.version": header.version}
+    return {**own, **known}
 
 
 def _to_json(batch: Batch) -> dict[str, Any]:

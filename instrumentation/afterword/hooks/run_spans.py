@@ -114,12 +114,8 @@ def _span_of(account: Account, run: Run, place: Place, at: int, *, outside: bool
     # The context it was handed over in: nobody has made a span since.
     span: Any = None if current is None or current is place.seen else api.get_current_span(current)
     theirs = span is not None and is_of_a_run(span)
-    base = place.context if place.context is not None else TRACING.get_current()
     own_trace = TRACING.links or is_worker
-    links: Sequence[Any] = ()
-    if own_trace:
-        base = TRACING.without_span(base)
-        links = [api.Link(place.span_context)] if place.span_context is not None else links
+    base, links = _above(place, own_trace=own_trace)
     if theirs:
         span.update_name(account.name)
         span.add_event(spans.STARTED)
@@ -143,6 +139,15 @@ def _span_of(account: Account, run: Run, place: Place, at: int, *, outside: bool
     if not outside:  # last: whatever raises above, nobody is left in a context that is not theirs
         entry.token = TRACING.attach(inside)
     return entry
+
+
+def _above(place: Place, *, own_trace: bool) -> tuple[Any, Sequence[Any]]:
+    """The context that a run's span begins in, and what that is linked to where it begins a trace of its own."""
+    context = place.context if place.context is not None else TRACING.get_current()
+    if not own_trace:
+        return context, ()
+    links = () if place.span_context is None else (TRACING.api.Link(place.span_context),)
+    return TRACING.without_span(context), links
 
 
 def _note_ids(account: Account, run: Run, found: Any, place: Place, *, own_trace: bool) -> None:
@@ -242,7 +247,7 @@ def _dropping(account: Account, drop: Callable[[Run, int], None]) -> Callable[[R
         drop(run, reason)
         if told is not None and isinstance(place, Place):
             try:
-                _tell_dropped(account, place, scheduled, {**told}, reason)
+                _tell_dropped(account, place, scheduled, told, reason)
             except Exception as error:  # noqa: BLE001 - a provider is anybody's code
                 TRACING.trouble(error)
 
@@ -250,18 +255,13 @@ def _dropping(account: Account, drop: Callable[[Run, int], None]) -> Callable[[R
 
 
 def _tell_dropped(account: Account, place: Place, scheduled: int, told: dict[str, Any], reason: int) -> None:
-    api, now = TRACING.api, time.monotonic_ns()
-    context = place.context if place.context is not None else TRACING.get_current()
-    links: tuple[Any, ...] = ()
-    if TRACING.links:
-        context = TRACING.without_span(context)
-        links = (api.Link(place.span_context),) if place.span_context is not None else ()
+    now = time.monotonic_ns()
+    context, links = _above(place, own_trace=TRACING.links)
     began = wall(min(scheduled, now))
     span = TRACING.tracer.start_span(account.name, context=context, links=links, start_time=began)
     if span.is_recording():
-        attributes, status = spans.bad_end(spans.DROPPED, words.DROP_REASONS[reason])
-        span.set_attributes({**told, **attributes})
-        span.set_status(api.Status(api.StatusCode.ERROR, status))
+        span.set_attributes(told)
+        ended_badly(span, spans.DROPPED, words.DROP_REASONS[reason])
     span.end()
     found = span.get_span_context()
     if found.trace_flags & 1:

@@ -37,11 +37,11 @@ def dress(account: Account) -> None:
 @contextlib.contextmanager
 def in_finalizer() -> Iterator[None]:
     """What is booked within may be told only later."""
-    _finalizing.on = True
+    outer, _finalizing.on = getattr(_finalizing, "on", False), True
     try:
         yield
     finally:
-        _finalizing.on = False
+        _finalizing.on = outer  # one may run within another
 
 
 def flush() -> None:

@@ -4,6 +4,7 @@ Nothing of OpenTelemetry is imported before the application has loaded it, and n
 provider. A provider that raises costs its spans, and nothing else.
 """
 
+import json
 import sys
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +15,7 @@ from afterword import spans
 from afterword.hooks.call import CURRENT
 from afterword.hooks.process import PROCESS
 from afterword.hooks.recognised import is_an_operation
+from afterword.ledger.layout import RESOURCE_BYTES
 from afterword.ledger.saying import say
 
 if TYPE_CHECKING:
@@ -107,7 +109,7 @@ class Tracing:
 
     def trouble(self, error: Exception) -> None:
         """One span could not be made or ended."""
-        if PROCESS.raising and type(error).__module__ != "__main__" and _is_ours(error):
+        if PROCESS.raising and _is_ours(error):
             raise error
         self._errors += 1
         if self._errors == 1:
@@ -198,10 +200,6 @@ def _is_ours(error: BaseException) -> bool:
 
 def _note_resource(provider: Any) -> None:
     """What the provider says about the process, for spans that this can no longer send itself."""
-    import json
-
-    from afterword.ledger.layout import RESOURCE_BYTES
-
     owner = PROCESS.owner
     if owner is None:
         return

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from afterword import settings
 from afterword.books.outbox import Batch, Span
 from afterword.spans import SCOPE
 
@@ -60,11 +61,12 @@ def endpoint_of(setting: str | None, environment: Mapping[str, str] = os.environ
     if setting is not None:
         return "otlp_endpoint", setting
     for variable in _VARIABLES:
-        url = environment.get(variable, "").strip()
-        if url:
-            if not _is_url(url):
-                raise CannotExportError(f"{variable} is {url!r}; allowed: a URL that begins with http:// or https://")
-            return variable, url
+        named = environment.get(variable, "").strip()
+        if named:
+            try:
+                return variable, settings.url(named)
+            except ValueError as error:
+                raise CannotExportError(f"{variable} is {named!r}; allowed: {settings.A_URL}") from error
     return None
 
 
@@ -133,11 +135,3 @@ def _context(trace: int, span: int) -> Any:
     from opentelemetry.trace import SpanContext, TraceFlags
 
     return SpanContext(trace, span, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
-
-
-def _is_url(text: str) -> bool:
-    try:
-        url = urlsplit(text)
-        return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
-    except ValueError:
-        return False

@@ -1,10 +1,11 @@
 """Sends the spans that dead processes could not, and a marker for each run that is overdue while it is still open.
 
 One thread, which nobody waits for: what it has not sent stays in the outbox, and the next sidecar sends it. The marker
-is a span of its own, below the run's: one with the run's id that is sent before it ends would be shown twice by Jaeger,
-and Tempo would keep it and drop the real one.
+is a span of its own, below the run's: of two spans with one id Tempo returns one, whichever it meets first, so a run's
+own span sent before it ends could hide its real end (grafana/tempo#787).
 """
 
+import contextlib
 import logging
 import threading
 import time
@@ -41,8 +42,9 @@ class SpanSender:
         self._thread = threading.Thread(target=self._run, name="afterword-spans", daemon=True)
 
     def start(self) -> None:
-        """Begin to send."""
-        self._bookkeeper.outbox.open()
+        """Have spans kept from now on, and begin to send."""
+        with contextlib.suppress(OSError):  # a directory that cannot be used yet: the thread tries again
+            self._bookkeeper.outbox.open()
         self._thread.start()
 
     def wake(self) -> None:
@@ -83,11 +85,11 @@ class SpanSender:
         overdue = [run for run in self._bookkeeper.overdue_runs() if run.trace and run.span]
         self._marked &= {(run.uuid, run.id) for run in overdue}
         fresh = [run for run in overdue if (run.uuid, run.id) not in self._marked][:_MAX_MARKERS]
-        by_service: dict[str, list[OpenRun]] = {}
+        by_process: dict[str, list[OpenRun]] = {}
         for run in fresh:
-            by_service.setdefault(run.key.service, []).append(run)
-        for service, runs in by_service.items():
-            if self._send(Batch({"service.name": service}, [marker(run) for run in runs])):
+            by_process.setdefault(run.uuid, []).append(run)
+        for runs in by_process.values():
+            if self._send(Batch(runs[0].resource, [marker(run) for run in runs])):
                 self._marked |= {(run.uuid, run.id) for run in runs}
 
     def _send(self, batch: Batch) -> bool:
@@ -99,6 +101,7 @@ class SpanSender:
         if self._pause:
             _LOGGER.info("%s takes spans again", self._where)
         self._pause = 0.0
+        why_not()  # of an attempt before the one that went well
         self._bookkeeper.outbox.sent += len(batch.spans)
         return True
 
