@@ -233,7 +233,7 @@ def test_commands_in_the_text_parse(page: Path) -> None:
         assert done.returncode == 0, done.stderr
         program, *words = shlex.split(command.split("#")[0].rstrip("\\ "))
         if program == "afterword" and len(words) > 1:  # else a command is only mentioned
-            cli._parser().parse_args(words)
+            cli.parser().parse_args(words)
 
 
 def test_commands_are_found() -> None:

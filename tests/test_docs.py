@@ -76,7 +76,7 @@ def test_settings_and_commands_named_in_a_page_exist(page):
     variables = {setting.variable for setting in SETTINGS} | {"AFTERWORD_CONFIG", "AFTERWORD_RAISE"}
     assert set(re.findall(r"\bAFTERWORD_[A-Z_]+\b", text)) <= variables
     commands = set(re.findall(r"(?m)^(?:    |\t)(?:\$ )?(?:python -m )?afterword ([a-z]+)", text))
-    known = set(re.findall(r"(?m)^    ([a-z]+)", cli._parser().format_help()))
+    known = set(re.findall(r"(?m)^    ([a-z]+)", cli.parser().format_help()))
     assert commands <= known
 
 

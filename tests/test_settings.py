@@ -128,7 +128,7 @@ def test_an_empty_variable_is_not_given_and_an_empty_keyword_is_wrong():
     ("name", "sentence"),
     [
         ("AFTERWORD_DEADLIN", "AFTERWORD_DEADLIN is no setting; did you mean AFTERWORD_DEADLINE?"),
-        ("AFTERWORD_XYZZY42", "AFTERWORD_XYZZY42 is no setting; allowed: AFTERWORD_DEADLINE, AFTERWORD_DIR, "),
+        ("AFTERWORD_XYZZY42", "AFTERWORD_XYZZY42 is no setting; allowed: AFTERWORD_ALLOWED_HOSTS, AFTERWORD_DEADLINE, AFTERWORD_DIR, "),
         ("AFTERWORD_DIRECTORY", "AFTERWORD_DIRECTORY is no setting; did you mean AFTERWORD_DIR?"),
     ],
 )

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from afterword import settings
 from afterword.books.outbox import Batch, Span
+from afterword.settings import values
 from afterword.spans import SCOPE
 
 if TYPE_CHECKING:
@@ -64,9 +64,9 @@ def endpoint_of(setting: str | None, environment: Mapping[str, str] = os.environ
         named = environment.get(variable, "").strip()
         if named:
             try:
-                return variable, settings.url(named)
+                return variable, values.url(named)
             except ValueError as error:
-                raise CannotExportError(f"{variable} is {named!r}; allowed: {settings.A_URL}") from error
+                raise CannotExportError(f"{variable} is {named!r}; allowed: {values.A_URL}") from error
     return None
 
 

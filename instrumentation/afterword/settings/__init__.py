@@ -4,15 +4,17 @@ import difflib
 import os
 import re
 import reprlib
-import tempfile
 import tomllib
-import urllib.parse
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from afterword.contract import DEFAULT_DEADLINE, DEFAULT_START_DEADLINE
+from afterword.settings import values
+from afterword.settings.values import DEFAULT_LISTEN, MAX_SLOTS, MIN_SLOTS, MIN_TOKEN, TRACE, Address, default_directory
+
+__all__ = ["MAX_SLOTS", "SETTINGS", "Address", "Setting", "Settings", "default_directory", "load", "read_file"]
 
 PREFIX: Final = "AFTERWORD_"
 CONFIG_FILE: Final = "afterword.toml"
@@ -20,9 +22,6 @@ CONFIG_FILE: Final = "afterword.toml"
 #: Tables of the file that are read elsewhere.
 _OTHER_TABLES: Final = frozenset({"alerts"})
 
-#: Slots a ledger may have: 64 bytes each.
-MIN_SLOTS, MAX_SLOTS = 64, 524_288
-_YEAR: Final = 366 * 86400
 #: Variables that are read elsewhere and are no settings of an application.
 _OTHER_VARIABLES: Final = frozenset({f"{PREFIX}CONFIG", f"{PREFIX}RAISE"})
 #: What Kubernetes puts into every container when a Service is called afterword, or afterword-something.
@@ -31,21 +30,6 @@ _SERVICE_LINK: Final = re.compile(
 )
 _SHOWN: Final = reprlib.Repr()
 _SHOWN.maxstring = _SHOWN.maxother = 80
-
-
-class Address(NamedTuple):
-    """Where the sidecar listens; port 0 lets the system choose."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-#: What a run's span is to the request that scheduled it: its child, linked to it, or there is none.
-TRACE: Final = ("parent", "link", "off")
-DEFAULT_LISTEN: Final = Address("127.0.0.1", 9796)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +44,9 @@ class Settings:
     slots: int
     metrics: str | None
     listen: Address
+    metrics_listen: Address | None
+    token: str | None
+    allowed_hosts: tuple[str, ...]
     trace: str
     otlp_endpoint: str | None
     disabled: bool
@@ -73,6 +60,8 @@ class Setting:
     read: Callable[[Any], Any]
     allowed: str
     default: Callable[[], Any]
+    #: Whether its value is never shown.
+    secret: bool = False
 
     @property
     def variable(self) -> str:
@@ -80,102 +69,25 @@ class Setting:
         return PREFIX + self.name.upper()
 
 
-def default_directory() -> Path:
-    """``/dev/shm/afterword-UID`` where there is a /dev/shm, else the temporary directory's."""
-    base = Path("/dev/shm")  # noqa: S108 - a directory of our own below it, mode 0700, is checked before use
-    if not base.is_dir():
-        try:
-            base = Path(tempfile.gettempdir())
-        except OSError:  # no temporary directory can be written: whoever uses the path is told why
-            base = Path("/tmp")  # noqa: S108 - as above
-    return base / f"afterword-{getattr(os, 'geteuid', int)()}"
-
-
-def _number(value: Any, low: float, high: float) -> float:
-    number = float(value)
-    if isinstance(value, bool) or not low <= number <= high:
-        raise ValueError
-    return number
-
-
-def _seconds(value: Any) -> float:
-    return _number(value, 1e-9, _YEAR)
-
-
-def _scale(value: Any) -> float:
-    return _number(value, 0.001, 100_000)
-
-
-def _slots(value: Any) -> int:
-    number = _number(value, MIN_SLOTS, MAX_SLOTS)
-    if not number.is_integer():
-        raise ValueError
-    return int(number)
-
-
-def _flag(value: Any) -> bool:
-    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-    return words[str(value).strip().lower()]
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError
-    return value.strip()
-
-
-def _path(value: Any) -> Path:
-    path = Path(os.fspath(value))
-    if not path.is_absolute() or "\0" in str(path):
-        raise ValueError
-    return path
-
-
-def _address(value: Any) -> Address:
-    """``HOST:PORT``; IPv6 in brackets, an empty host is loopback."""
-    host, colon, port = _text(value).rpartition(":")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    if not colon or not port.isascii() or not port.isdecimal() or int(port) > 65535 or re.search(r"[\s/\[\]]", host):
-        raise ValueError
-    return Address(host or DEFAULT_LISTEN.host, int(port))
-
-
-def _route(value: Any) -> str:
-    route = _text(value)
-    if not route.startswith("/"):
-        raise ValueError
-    return route
-
-
-def _trace(value: Any) -> str:
-    word = _text(value).lower()
-    if word not in TRACE:
-        raise ValueError
-    return word
-
-
-def url(value: Any) -> str:
-    """An absolute address over HTTP; ValueError for anything else."""
-    found = urllib.parse.urlsplit(_text(value))
-    if found.scheme not in ("http", "https") or not found.hostname or found.port == 0:  # it raises on what is no number
-        raise ValueError
-    return found.geturl()
-
-
-A_URL: Final = "a URL that begins with http:// or https://"
 SETTINGS: Final = (
-    Setting("dir", _path, "an absolute path", default_directory),
-    Setting("service", _text, "a name that is not empty", lambda: None),
-    Setting("deadline", _seconds, "seconds, more than 0 and at most a year", lambda: DEFAULT_DEADLINE),
-    Setting("start_deadline", _seconds, "seconds, more than 0 and at most a year", lambda: DEFAULT_START_DEADLINE),
-    Setting("time_scale", _scale, "a number from 0.001 to 100000", lambda: 1.0),
-    Setting("slots", _slots, f"a whole number from {MIN_SLOTS} to {MAX_SLOTS}", lambda: 4096),
-    Setting("metrics", _route, "a path that begins with /", lambda: None),
-    Setting("listen", _address, "HOST:PORT with a port from 0 to 65535", lambda: DEFAULT_LISTEN),
-    Setting("trace", _trace, "parent, link or off", lambda: TRACE[0]),
-    Setting("otlp_endpoint", url, A_URL, lambda: None),
-    Setting("disabled", _flag, "1 or 0", lambda: False),
+    Setting("dir", values.path, "an absolute path", default_directory),
+    Setting("service", values.text, "a name that is not empty", lambda: None),
+    Setting("deadline", values.seconds, "seconds, more than 0 and at most a year", lambda: DEFAULT_DEADLINE),
+    Setting(
+        "start_deadline", values.seconds, "seconds, more than 0 and at most a year", lambda: DEFAULT_START_DEADLINE
+    ),
+    Setting("time_scale", values.scale, "a number from 0.001 to 100000", lambda: 1.0),
+    Setting("slots", values.slots, f"a whole number from {MIN_SLOTS} to {MAX_SLOTS}", lambda: 4096),
+    Setting("metrics", values.route, "a path that begins with /", lambda: None),
+    Setting("listen", values.address, "HOST:PORT with a port from 0 to 65535", lambda: DEFAULT_LISTEN),
+    Setting("metrics_listen", values.address, "HOST:PORT with a port from 0 to 65535", lambda: None),
+    Setting(
+        "token", values.token, f"at least {MIN_TOKEN} visible ASCII characters, no spaces", lambda: None, secret=True
+    ),
+    Setting("allowed_hosts", values.hosts, "host names with commas between them", lambda: ()),
+    Setting("trace", values.trace, "parent, link or off", lambda: TRACE[0]),
+    Setting("otlp_endpoint", values.url, values.A_URL, lambda: None),
+    Setting("disabled", values.flag, "1 or 0", lambda: False),
 )
 _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
 
@@ -197,7 +109,7 @@ def load(
     environment = os.environ if environment is None else environment
     file, where = read_file(environment, complain)
     _refuse_unknown(environment, file, where, complain)
-    values = {}
+    read = {}
     given = set()
     for setting in SETTINGS:
         candidates = (
@@ -206,22 +118,25 @@ def load(
             (f"{setting.name} in {where}", file.get(setting.name)),
         )
         found = _first_usable(setting, candidates, complain)
-        values[setting.name] = setting.default() if found is None else found
+        read[setting.name] = setting.default() if found is None else found
         if found is not None:
             given.add(setting.name)
-    scale = values["time_scale"]
+    scale = read["time_scale"]
     return Settings(
-        directory=values["dir"],
-        service=values["service"] or environment.get("OTEL_SERVICE_NAME") or None,
-        deadline=values["deadline"] / (1 if "deadline" in given else scale),
-        start_deadline=values["start_deadline"] / (1 if "start_deadline" in given else scale),
+        directory=read["dir"],
+        service=read["service"] or environment.get("OTEL_SERVICE_NAME") or None,
+        deadline=read["deadline"] / (1 if "deadline" in given else scale),
+        start_deadline=read["start_deadline"] / (1 if "start_deadline" in given else scale),
         time_scale=scale,
-        slots=values["slots"],
-        metrics=values["metrics"],
-        listen=values["listen"],
-        trace=values["trace"],
-        otlp_endpoint=values["otlp_endpoint"],
-        disabled=values["disabled"],
+        slots=read["slots"],
+        metrics=read["metrics"],
+        listen=read["listen"],
+        metrics_listen=read["metrics_listen"],
+        token=read["token"],
+        allowed_hosts=read["allowed_hosts"],
+        trace=read["trace"],
+        otlp_endpoint=read["otlp_endpoint"],
+        disabled=read["disabled"],
     )
 
 
@@ -233,7 +148,8 @@ def _first_usable(setting: Setting, candidates: Iterable[tuple[str, Any]], compl
         try:
             return setting.read(value)
         except Exception:  # noqa: BLE001 - a keyword may be any object of the application's
-            complain(f"{where} is {_SHOWN.repr(value)}; allowed: {setting.allowed}")
+            shown = "no such value" if setting.secret else _SHOWN.repr(value)
+            complain(f"{where} is {shown}; allowed: {setting.allowed}")
             return None
     return None
 
