@@ -115,8 +115,8 @@ def said(child: Child) -> list[str]:
 @pytest.mark.parametrize(
     ("spoil", "why", "reason"),
     [
-        (small, "less than 1248 KiB free", "no_space"),
-        (full, "less than 1248 KiB free", "no_space"),
+        (small, "less than 1312 KiB free", "no_space"),
+        (full, "less than 1312 KiB free", "no_space"),
         (read_only, "Read-only file system", None),
         (no_inodes, "No space left on device", None),
         (open_to_all, "is writable by others (mode 0777); it must be 0700", "wrong_mode"),

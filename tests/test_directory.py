@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from afterword.books.bookkeeper import Bookkeeper, Scan
+from afterword.books.bookkeeper import Bookkeeper
+from afterword.books.scan import Scan
 from afterword.books.directory import problem_with
 from afterword.ledger import layout
 from tests.helpers import Books

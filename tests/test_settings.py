@@ -79,6 +79,11 @@ def test_the_time_scale_divides_defaults_and_leaves_given_durations():
         ("trace", "sideways", "parent, link or off"),
         ("otlp_endpoint", "tempo:4318", "a URL that begins with http:// or https://"),
         ("otlp_endpoint", "http://:4318", "a URL that begins with http:// or https://"),
+        ("trace_url", "http://tempo/trace", "a URL that begins with http:// or https:// and has {trace_id} in it"),
+        ("trace_url", "tempo/{trace_id}", "a URL that begins with http:// or https:// and has {trace_id} in it"),
+        ("metrics_listen", "9796", "HOST:PORT with a port from 0 to 65535"),
+        ("allowed_hosts", "a b", "host names with commas between them"),
+        ("allowed_hosts", 7, "host names with commas between them"),
         ("otlp_endpoint", "http://tempo:port", "a URL that begins with http:// or https://"),
         ("disabled", "maybe", "1 or 0"),
     ],
@@ -91,6 +96,15 @@ def test_an_impossible_value_is_told_with_what_is_allowed_and_the_default_holds(
     assert sentence.endswith(f"; allowed: {allowed}")
     assert len(sentence) < 200
     assert found == default
+
+
+@pytest.mark.parametrize("secret", ["short", "a secret with spaces in it", "ein-gehe\u00efmnis-das-lang-ist"])
+def test_a_token_that_cannot_be_used_is_not_shown(secret):
+    """It would be in the log of whoever starts it."""
+    found, (sentence,) = load({"AFTERWORD_TOKEN": secret})
+    allowed = "allowed: at least 16 visible ASCII characters, no spaces"
+    assert sentence == f"AFTERWORD_TOKEN cannot be used and is not shown; {allowed}"
+    assert found.token is None
 
 
 def test_a_toml_value_of_the_wrong_type_is_no_number(folder):
@@ -128,7 +142,10 @@ def test_an_empty_variable_is_not_given_and_an_empty_keyword_is_wrong():
     ("name", "sentence"),
     [
         ("AFTERWORD_DEADLIN", "AFTERWORD_DEADLIN is no setting; did you mean AFTERWORD_DEADLINE?"),
-        ("AFTERWORD_XYZZY42", "AFTERWORD_XYZZY42 is no setting; allowed: AFTERWORD_ALLOWED_HOSTS, AFTERWORD_DEADLINE, AFTERWORD_DIR, "),
+        (
+            "AFTERWORD_XYZZY42",
+            "AFTERWORD_XYZZY42 is no setting; allowed: AFTERWORD_ALLOWED_HOSTS, AFTERWORD_DEADLINE, AFTERWORD_DIR, ",
+        ),
         ("AFTERWORD_DIRECTORY", "AFTERWORD_DIRECTORY is no setting; did you mean AFTERWORD_DIR?"),
     ],
 )

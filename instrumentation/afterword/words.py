@@ -42,6 +42,10 @@ CANCELLED_SHUTDOWN, CANCELLED_REQUESTED, CANCELLED_REQUEST, CANCELLED_INNER, CAN
 LOST_REASONS: Final = ("killed", "shutdown", "reboot", "collected")
 LOST_KILLED, LOST_SHUTDOWN, LOST_REBOOT, LOST_COLLECTED = LOST_REASONS
 
+#: The endings, and the one error, that are kept run by run.
+BAD_ENDINGS: Final = ("lost", "dropped", "failed", "cancelled", "swallowed")
+LOST, DROPPED, _, _, SWALLOWED = BAD_ENDINGS
+
 PHASES: Final = ("waiting", "running")
 WAITING, RUNNING = PHASES
 

@@ -2,7 +2,8 @@
 
 ``format-1`` is of the first release; ``format-1-routes`` has what came with the second: the tables of routes and of
 stacks, runs that were collected, swallowed errors, and who cancelled; ``format-1-spans`` has what came with the third:
-open runs with a trace and a route, exemplars, a resource.
+open runs with a trace and a route, exemplars, a resource; ``format-1-endings`` what came with the fourth: bad endings
+one by one, a place with its frames.
 """
 
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 from afterword import words
 from afterword.ledger import layout
 from afterword.ledger.accounts import Account, Declaration
+from afterword.ledger.bad_endings import BadEnding
 from afterword.ledger.owner import Owner
 from afterword.ledger.slots import Run, note_origin
 from tests.ledgers import account, owner, path_of
@@ -43,6 +45,7 @@ def main(name: str) -> None:
             web.succeed(run, web.start(run))
         _of_the_second_release(one)
         _of_the_third_release(one, mail, runs)
+        _of_the_fourth_release(one, mail, runs)
         shutil.copyfile(path_of(one), target)
         one.close()
 
@@ -77,6 +80,17 @@ def _of_the_third_release(one: Owner, mail: Account, runs: list[Run]) -> None:
     ledger.note_exemplar(0, 2, 0xABC << 64 | 0xDEF, 0x77, 60_000_000, 5)
     ledger.note_exemplar(0, layout.EXEMPLAR_FAILED, 0xABC << 64 | 0xDEF, 0x78, 60_000_000, 6)
     one.note_resource(b'{"service.name":"shop"}')
+
+
+def _of_the_fourth_release(one: Owner, mail: Account, runs: list[Run]) -> None:
+    """A traced failure, a drop of a run without a slot, and where a run is stuck, frame by frame."""
+    ledger = one.ledger
+    assert ledger is not None
+    failed = BadEnding(0, mail.mark - 1, words.FAILED, "KeyError", 1, runs[2], 10, 20, 30, 0xABC << 64 | 0xDEF, 0x99)
+    mail.keep(failed)
+    mail.keep(failed._replace(ending=words.DROPPED, reason=words.SIBLING_FAILED, route=0, run=-7, started=0, trace=0))
+    places = ("shop/app.py:12 in send", "lib/http.py:7 in post", "shop/app.py:12 in send")
+    ledger.note_stack(runs[8], layout.STACK_SEPARATOR.join(places))
 
 
 if __name__ == "__main__":

@@ -6,26 +6,28 @@ again; one folded earlier is not in the list.
 """
 
 import contextlib
-import fcntl
 import itertools
 import logging
-import os
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from afterword.books import carried as carried_
 from afterword.books.births import known_tasks, series_with_birth
 from afterword.books.carried import Carried, CarriedCorruptError
 from afterword.books.directory import LedgerDirectory, Listing, now_on_both_clocks, paused_since
-from afterword.books.lost_runs import LostRun, lost_runs, tell_lost, with_exemplars
+from afterword.books.ended import kept_by, left_open
+from afterword.books.history import History
+from afterword.books.history_copy import HistoryCopy
+from afterword.books.lost_runs import lost_runs, tell_lost, with_exemplars
 from afterword.books.model import TaskKey, Totals
 from afterword.books.one_ledger import Clock, clock_of, of_dead, of_living
+from afterword.books.only_one import only_bookkeeper
 from afterword.books.open_runs import OpenRun, overdue_runs
-from afterword.books.outbox import Batch, Outbox, SpanCounts, resource_of, span_of
+from afterword.books.outbox import Batch, Outbox, resource_of, span_of
+from afterword.books.scan import Dead, Reading, Scan
 from afterword.ledger import file
 from afterword.ledger.layout import LayoutError
 from afterword.ledger.reader import LedgerReader, Liveness
@@ -35,45 +37,21 @@ _LOGGER: Final = logging.getLogger("afterword.sidecar")
 #: Task names one directory may have, over all processes and all time.
 MAX_TASKS: Final = 1000
 _ATTEMPTS: Final = 3
-_LOCK_NAME: Final = ".bookkeeper.lock"
-#: A POSIX lock belongs to the process, so threads of one process need this one beside it.
-_ONE_AT_A_TIME: Final = threading.Lock()
-
-
-@dataclass(slots=True)
-class Scan:
-    """The books at one moment. ``at`` in Unix seconds, ``seconds`` is how long the reading took."""
-
-    totals: Totals
-    born: dict[str, float]
-    listing: Listing
-    ledgers: int
-    at: float
-    seconds: float
-    fold_errors: int
-    spans: SpanCounts
-
-
-@dataclass(slots=True)
-class _Dead:
-    """What a dead process left behind: its totals, and its open runs one by one with the spans of the traced ones."""
-
-    totals: Totals
-    lost: list[LostRun]
-    spans: Batch
-
-
-@dataclass(slots=True)
-class _Reading:
-    living: Totals = field(default_factory=Totals)
-    dead: dict[str, _Dead] = field(default_factory=dict)
+T = TypeVar("T")
 
 
 class Bookkeeper:
     """The books of one directory. Safe to use from several threads and several processes."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, folds: bool = True) -> None:
+        """Keep the books of a directory.
+
+        Args:
+            directory: Where the ledgers are; it may be missing.
+            folds: False for somebody who only reads, and writes nothing at all.
+        """
         self.path = directory
+        self._folds = folds
         self._directory = LedgerDirectory(directory)
         self._lock = threading.Lock()
         self._carried = Carried()
@@ -83,6 +61,7 @@ class Bookkeeper:
         self._admitted: set[TaskKey] = set()
         self._refused: set[TaskKey] = set()
         self.outbox = Outbox(directory)
+        self.history = History(directory) if folds else HistoryCopy(directory)
         #: Whether a death is noticed when it happens, from now on; and when each was (Unix ns).
         self.watched = False
         self._died: dict[str, int] = {}
@@ -93,12 +72,16 @@ class Bookkeeper:
         """Read everything, book and fold what is dead, and return the books."""
         with self._lock:
             began = time.monotonic()
+            self.history.refresh()
             listing, reading, known = self._look_and_read()
             now = time.time()
             totals = self._sum(reading)
             newly_born = self._births(totals, now)
             unfolded = {uuid: dead for uuid, dead in reading.dead.items() if uuid not in self._carried.folded}
-            if (unfolded or newly_born or self._left_over(listing)) and known:
+            if not self._folds:
+                for uuid, dead in unfolded.items():
+                    self.history.put_dead(uuid, dead.ended)
+            elif (unfolded or newly_born or self._left_over(listing)) and known:
                 self._fold(unfolded, listing, now)
             return Scan(
                 totals=totals,
@@ -112,25 +95,42 @@ class Bookkeeper:
             )
 
     def overdue_runs(self) -> list[OpenRun]:
-        """The overdue runs of all processes that live. A ledger that cannot be read now is left out: a scan tells."""
-        found: list[OpenRun] = []
+        """The overdue runs of all processes that live."""
+        return [run for found in self.of_living(overdue_runs) for run in found]
+
+    def of_living(self, look: Callable[[LedgerReader, Snapshot, Clock], T]) -> list[T]:
+        """What ``look`` finds in each process that lives. One that cannot be read now is left out: a scan tells."""
+        found = []
         with self._lock:
             for reader in self._directory.look().ledgers.values():
                 with contextlib.suppress(OSError, LayoutError):
                     if reader.liveness() is Liveness.ALIVE:
                         clock = clock_of(reader.header, self._boot_id, self._time_namespace)
-                        found += overdue_runs(reader, reader.snapshot(dead=False, now_ns=clock.now_ns), clock)
+                        found.append(look(reader, reader.snapshot(dead=False, now_ns=clock.now_ns), clock))
         return found
+
+    def keep_endings(self) -> None:
+        """Put into the history what the processes of the last scan have kept since; where there is nothing, cheap."""
+        with self._lock:
+            for reader in self._directory.known():
+                with contextlib.suppress(OSError, LayoutError):
+                    if self.history.unread(reader.header.uuid.hex(), reader.n_endings()):
+                        clock = clock_of(reader.header, self._boot_id, self._time_namespace)
+                        self._keep_endings(reader, reader.snapshot(dead=False, now_ns=clock.now_ns), clock)
+
+    def _keep_endings(self, reader: LedgerReader, snapshot: Snapshot, clock: Clock) -> None:
+        self.history.put_kept(reader.header.uuid.hex(), kept_by(snapshot, clock, reader.bad_endings()))
 
     def sweep(self) -> None:
         """Remove leftovers of processes that died while they began."""
         with self._lock, contextlib.suppress(OSError):
             self._directory.sweep(time.time())
             self.outbox.sweep(time.time())
+            self.history.sweep()
 
     # -- reading
 
-    def _look_and_read(self) -> tuple[Listing, _Reading, bool]:
+    def _look_and_read(self) -> tuple[Listing, Reading, bool]:
         """Again after a pause: a fold since the look may be forgotten by name already."""
         for attempt in itertools.count(1):
             began = now_on_both_clocks()
@@ -141,8 +141,8 @@ class Bookkeeper:
                 return listing, reading, known
         raise AssertionError
 
-    def _read(self, listing: Listing) -> _Reading:
-        reading = _Reading()
+    def _read(self, listing: Listing) -> Reading:
+        reading = Reading()
         for uuid, reader in list(listing.ledgers.items()):
             liveness = reader.liveness()
             listing.unknown += liveness is Liveness.UNKNOWN
@@ -153,22 +153,25 @@ class Bookkeeper:
                     reading.dead[uuid] = self._dead(uuid, reader, snapshot, clock)
                 else:
                     reading.living.add(of_living(snapshot, clock))
+                    if self.history.unread(uuid, reader.n_endings()):
+                        self._keep_endings(reader, snapshot, clock)
             except LayoutError as error:
                 self._directory.set_aside(uuid, error, listing)
             except OSError:
                 listing.unknown += 1
         return reading
 
-    def _dead(self, uuid: str, reader: LedgerReader, snapshot: Snapshot, clock: Clock) -> _Dead:
+    def _dead(self, uuid: str, reader: LedgerReader, snapshot: Snapshot, clock: Clock) -> Dead:
         totals = of_dead(snapshot, clock, self._boot_id)
         if self.watched:
             self._died.setdefault(uuid, time.time_ns())
         lost = lost_runs(reader, snapshot, clock, self._boot_id, self._died.get(uuid))
         with_exemplars(totals, lost)
         spans = [span_of(run) for run in lost if run.trace] if self.outbox.wanted else []
-        return _Dead(totals, lost, Batch(resource_of(snapshot.header, reader.resource()), spans))
+        ended = [*kept_by(snapshot, clock, reader.bad_endings()), *left_open(snapshot, lost)]
+        return Dead(totals, lost, ended, Batch(resource_of(snapshot.header, reader.resource()), spans))
 
-    def _sum(self, reading: _Reading) -> Totals:
+    def _sum(self, reading: Reading) -> Totals:
         totals = Totals()
         totals.add(self._carried.totals)
         for uuid, dead in reading.dead.items():
@@ -209,12 +212,14 @@ class Bookkeeper:
         return True
 
     def _set_carried_aside(self, error: CarriedCorruptError) -> None:
-        _LOGGER.error("%s is corrupt (%s): set aside, totals start from zero", carried_.FILE_NAME, error)
         self._fold_errors += 1
-        with contextlib.suppress(OSError), self._only_bookkeeper() as mine:
+        self._carried, self._carried_stamp = Carried(), None
+        if not self._folds:
+            return
+        _LOGGER.error("%s is corrupt (%s): set aside, totals start from zero", carried_.FILE_NAME, error)
+        with contextlib.suppress(OSError), only_bookkeeper(self.path) as mine:
             if mine:
                 carried_.set_aside(self.path, time.time())
-        self._carried, self._carried_stamp = Carried(), None
 
     def _births(self, totals: Totals, now: float) -> bool:
         """Note when each series that carries ``_created`` was first seen. True if one is new.
@@ -234,16 +239,16 @@ class Bookkeeper:
         """Ledgers that are in the totals already and only wait to be unlinked."""
         return any(uuid in self._carried.folded for uuid in listing.ledgers)
 
-    def _fold(self, dead: dict[str, _Dead], listing: Listing, now: float) -> None:
+    def _fold(self, dead: dict[str, Dead], listing: Listing, now: float) -> None:
         """Write totals and uuids first, unlink after. On any failure the ledgers stay and are counted as they are."""
         try:
-            with self._only_bookkeeper() as mine:
+            with only_bookkeeper(self.path) as mine:
                 if mine:
                     self._fold_alone(dead, listing, now)
         except OSError as error:
             self._trouble("dead ledgers could not be folded; they stay where they are", error)
 
-    def _fold_alone(self, dead: dict[str, _Dead], listing: Listing, now: float) -> None:
+    def _fold_alone(self, dead: dict[str, Dead], listing: Listing, now: float) -> None:
         if not self._refresh_carried():
             return
         fresh = {uuid: left for uuid, left in dead.items() if uuid not in self._carried.folded}
@@ -253,6 +258,7 @@ class Bookkeeper:
             merged.totals.add(self._carried.totals)
             for uuid, left in fresh.items():
                 self._keep_spans(uuid, left.spans)
+                self.history.put_dead(uuid, left.ended)
                 merged.totals.add(left.totals, self._admits)
                 merged.folded[uuid] = now
             merged.forget_old_folds(now, keep=listing.ledgers.keys())
@@ -264,6 +270,7 @@ class Bookkeeper:
             listing.ledgers[uuid].path.unlink(missing_ok=True)
             self._directory.forget(uuid)
             self._died.pop(uuid, None)
+            self.history.forget(uuid)
 
     def _keep_spans(self, uuid: str, batch: Batch) -> None:
         try:
@@ -271,20 +278,6 @@ class Bookkeeper:
         except OSError as error:
             self.outbox.dropped["unwritable"] += len(batch.spans)
             self._trouble("spans of lost runs cannot be kept", error)
-
-    @contextlib.contextmanager
-    def _only_bookkeeper(self) -> Iterator[bool]:
-        """True inside if nobody else folds in this directory. A forked child does not inherit the lock."""
-        with _ONE_AT_A_TIME:
-            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-            fd = os.open(self.path / _LOCK_NAME, flags, 0o600)
-            try:
-                fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                yield True
-            except BlockingIOError:
-                yield False
-            finally:
-                os.close(fd)
 
     def _trouble(self, what: str, error: OSError) -> None:
         self._fold_errors += 1

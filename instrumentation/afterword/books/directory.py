@@ -63,6 +63,10 @@ class LedgerDirectory:
         self._keep_deleted(listing)
         return listing
 
+    def known(self) -> list[LedgerReader]:
+        """The ledgers of the last look, without another."""
+        return list(self._readers.values())
+
     def forget(self, uuid: str) -> None:
         """A ledger that has been folded."""
         reader = self._readers.pop(uuid, None)

@@ -8,6 +8,7 @@ from afterword import words
 from afterword.books.model import TaskKey
 from afterword.books.one_ledger import Clock
 from afterword.books.outbox import resource_of
+from afterword.ledger.layout import STACK_SEPARATOR
 from afterword.ledger.open_slots import OpenSlot
 from afterword.ledger.reader import LedgerReader
 from afterword.ledger.snapshot import Snapshot
@@ -18,6 +19,7 @@ class OpenRun:
     """One run that waits or runs. Times in Unix ns, 0 for not yet; ids 0 where nobody traces it."""
 
     uuid: str
+    pid: int
     key: TaskKey
     id: str
     phase: str
@@ -26,12 +28,15 @@ class OpenRun:
     function: str
     scheduled: int
     started: int
-    #: Seconds it may run, and whether it has been running for longer.
+    #: Seconds it may run and wait, and whether it has been running for longer than that.
     deadline: float
+    start_deadline: float
     overdue: bool
     trace: int
     span: int
     stuck_at: str
+    #: The frames there, the innermost first, as far as they are known.
+    stack: tuple[str, ...]
     #: What the spans of its process say about that; one for all of its runs.
     resource: Mapping[str, Any]
 
@@ -60,8 +65,10 @@ def _run(
 ) -> OpenRun:
     task = snapshot.tasks[slot.task]
     deadline = task.declaration.deadline or 0.0
+    stuck_at, *stack = stuck.get((slot.run, slot.started), "").split(STACK_SEPARATOR)
     return OpenRun(
         uuid=snapshot.header.uuid.hex(),
+        pid=snapshot.header.pid,
         key=TaskKey(snapshot.header.service, task.name, task.kind),
         id=slot.id,
         phase=slot.phase,
@@ -70,9 +77,11 @@ def _run(
         scheduled=slot.scheduled + clock.offset_ns,
         started=slot.started + clock.offset_ns if slot.started else 0,
         deadline=deadline,
+        start_deadline=task.declaration.start_deadline or 0.0,
         overdue=bool(slot.started and task.kind != words.WORKER and clock.now_ns - slot.started > deadline * 1e9),
         trace=slot.trace,
         span=slot.span,
-        stuck_at=stuck.get((slot.run, slot.started), ""),
+        stuck_at=stuck_at,
+        stack=tuple(stack),
         resource=resource,
     )

@@ -10,6 +10,8 @@ import sysconfig
 from types import CodeType, FrameType
 from typing import Any, Final
 
+from afterword.ledger import layout
+
 #: What a file can be: to be looked through, the user's, or somebody else's.
 _THROUGH, _USERS, _OTHERS = range(3)
 _OUR_OWN: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # noqa: PTH100, PTH120
@@ -150,6 +152,17 @@ def place(frames: list[FrameType]) -> str:
         inner = innermost.f_code
         text += f" ({_short(inner.co_filename)}:{innermost.f_lineno} in {inner.co_qualname})"
     return text
+
+
+def stack_text(where: str, frames: list[FrameType]) -> str:
+    """A place and its frames, the innermost first, as many as a ledger has room for."""
+    lines = [where]
+    for frame in reversed(frames):
+        lines.append(f"{_short(frame.f_code.co_filename)}:{frame.f_lineno} in {frame.f_code.co_qualname}")
+        if len(layout.STACK_SEPARATOR.join(lines).encode()) > layout.STACK_BYTES:
+            del lines[-1]
+            break
+    return layout.STACK_SEPARATOR.join(lines)
 
 
 def _short(filename: str) -> str:

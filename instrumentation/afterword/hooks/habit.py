@@ -1,8 +1,11 @@
 """A worker's own habit: where it rests between two rounds, and how long its other waits take.
 
-What a worker waits for cannot be known; where it usually waits can. The place at which it has spent most of its
+What a worker waits for cannot be known; where it usually waits can. The place at which it was seen most often in its
 completed waits is where it rests, for as long as it likes. Anywhere else it is at work, and work that takes far
 longer than it ever took has stalled.
+
+Places are compared by looks and not by time: when a look comes late, how long it waited where it was seen last is not
+known. That it may have been as long as that makes its patience longer, and no place the one where it rests.
 """
 
 from typing import Any, Final
@@ -34,7 +37,9 @@ class Habit:
         self._place: Any = None
         self._idle = False
         self._moves = 0
-        self._waited: dict[Any, int] = {}
+        #: How often it was seen where it is now, and at each place it left.
+        self._looks = 0
+        self._seen: dict[Any, int] = {}
         self._longest: dict[Any, int] = {}
 
     def observe(self, place: Any, now: int, *, moved: bool, idle: bool) -> None:
@@ -50,8 +55,9 @@ class Habit:
             waited = now - self._since
             if self._place is not None:
                 self._remember(self._place, waited, self._idle)
-            self._since = now
+            self._since, self._looks = now, 0
             self._moves += 1
+        self._looks += 1
         self._place, self._idle = place, idle
         if moved or idle or (self._declared is None and place == self._resting_place()):
             self.progress = now
@@ -68,17 +74,17 @@ class Habit:
         return max(self._least, _PATIENCE * at_work)
 
     def _remember(self, place: Any, waited: int, idle: bool) -> None:
-        rest, limit = self._resting_place(), self.limit
-        if len(self._waited) >= _MAX_PLACES and place not in self._waited:
-            self._waited = {rest: self._waited[rest]}
+        rest, limit, looks = self._resting_place(), self.limit, self._looks
+        if len(self._seen) >= _MAX_PLACES and place not in self._seen:
+            self._seen = {rest: self._seen[rest]}
             self._longest.clear()
-        if limit and not idle and place != rest:
-            waited = min(waited, limit)  # to have stalled once is no habit
-        self._waited[place] = self._waited.get(place, 0) + waited
+        if 0 < limit < waited and not idle and place != rest:  # to have stalled once is no habit
+            looks, waited = max(1, looks * limit // waited), limit
+        self._seen[place] = self._seen.get(place, 0) + looks
         if not idle:
             self._longest[place] = max(waited, self._longest.get(place, 0))
 
     def _resting_place(self) -> Any:
         if self._moves < _ROUNDS:
             return None
-        return max(self._waited, key=self._waited.__getitem__, default=None)
+        return max(self._seen, key=self._seen.__getitem__, default=None)

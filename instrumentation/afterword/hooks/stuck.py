@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from types import FrameType
 from typing import Any, Final
 
-from afterword.hooks.code import frames_of, is_users, place
+from afterword.hooks.code import frames_of, is_users, place, stack_text
 from afterword.hooks.process import PROCESS
 from afterword.hooks.steps import Steps
 from afterword.hooks.workers import frames_of_thread
@@ -45,6 +45,7 @@ def tell(now: int, loops: Iterable[asyncio.AbstractEventLoop]) -> None:
         groups.setdefault((open_run.account.name, where), []).append(open_run)
     for (name, where), runs in list(groups.items())[:_MAX_LINES]:
         _tell_group(now, name, where, runs)
+        _keep_stacks(where, runs, frames)
     if len(groups) > _MAX_LINES:
         say(f"{len(groups) - _MAX_LINES} more tasks, or places of them, have runs beyond their deadline.")
 
@@ -55,9 +56,14 @@ def _tell_group(now: int, name: str, where: str, runs: list[OpenRun]) -> None:
         say(f"{name} has been running for {lasted:.1f} s, beyond its deadline: it is at {where}")
     else:
         say(f"{len(runs)} runs of {name} have been on for up to {lasted:.1f} s, beyond their deadline: all at {where}")
-    if where != _NOWHERE:
-        for open_run in runs[-_MAX_KEPT:]:
-            open_run.ledger.note_stack(open_run.run, where)
+
+
+def _keep_stacks(where: str, runs: list[OpenRun], frames: dict[Run, list[FrameType]]) -> None:
+    """The place and its frames, as many as there is room for."""
+    if where == _NOWHERE:
+        return
+    for open_run in runs[-_MAX_KEPT:]:
+        open_run.ledger.note_stack(open_run.run, stack_text(where, frames[open_run.run]))
 
 
 def _frames_of_runs(wanted: set[Run], loops: Iterable[asyncio.AbstractEventLoop]) -> dict[Run, list[FrameType]]:

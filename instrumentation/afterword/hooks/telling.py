@@ -1,4 +1,4 @@
-"""One log record for each run that ends badly: which task, which run, by which route, in which trace.
+"""A record in the ledger and one in the log for each run that ends badly: which task, run, route and trace.
 
 Never an argument, and of an exception its class. What is found out by a finalizer is told a little later, for there
 nobody may wait for the lock of a log handler.
@@ -7,6 +7,7 @@ nobody may wait for the lock of a log handler.
 import contextlib
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -14,9 +15,11 @@ from typing import Any, Final
 from afterword import spans, words
 from afterword.hooks.handed_over import RUNS, RunSpan, describe
 from afterword.hooks.process import PROCESS
+from afterword.ledger import layout
 from afterword.ledger.accounts import Account
+from afterword.ledger.bad_endings import BadEnding
 from afterword.ledger.records import exception_name
-from afterword.ledger.slots import Run
+from afterword.ledger.slots import Run, route_of
 
 #: A warning each: who sends errors to an error tracker has the exception there already.
 LOGGER: Final = logging.getLogger("afterword.endings")
@@ -29,9 +32,9 @@ def dress(account: Account) -> None:
     """Let bad endings of an account be told from now on."""
     account.fail = _telling(account, account.fail, words.FAILED, lambda how: exception_name(how[1]))
     account.cancel = _telling(account, account.cancel, words.CANCELLED, lambda how: words.CANCEL_REASONS[how[1]])
-    account.drop = _telling(account, account.drop, spans.DROPPED, lambda how: words.DROP_REASONS[how[0]])
-    account.collect = _telling(account, account.collect, spans.LOST, lambda _: words.LOST_COLLECTED)
-    account.swallow = _telling(account, account.swallow, "succeeded", lambda _: "swallowed an error")
+    account.drop = _telling(account, account.drop, words.DROPPED, lambda how: words.DROP_REASONS[how[0]])
+    account.collect = _telling(account, account.collect, words.LOST, lambda _: words.LOST_COLLECTED)
+    account.swallow = _telling(account, account.swallow, words.SWALLOWED, lambda _: "")
 
 
 @contextlib.contextmanager
@@ -60,20 +63,30 @@ PROCESS.at_exit.append(flush)
 def _telling(
     account: Account, end: Callable[..., None], ending: str, reason_of: Callable[[Any], str]
 ) -> Callable[..., None]:
-    def told(run: Run, *how: Any) -> None:
-        found = None
+    def end_and_tell(run: Run, *how: Any) -> None:
+        ended, told = None, None
         try:
-            if run and LOGGER.isEnabledFor(logging.WARNING):
-                reason = reason_of(how)
-                if not (account.kind == words.WORKER and reason == words.CANCELLED_SHUTDOWN):
-                    found = _record(account, run, ending, reason)
+            reason = reason_of(how)
+            if run and not (account.kind == words.WORKER and reason == words.CANCELLED_SHUTDOWN):
+                ended = _ended(account, run, ending, reason)
+                if LOGGER.isEnabledFor(logging.WARNING):
+                    told = _told(account, ended, *describe(account, run))
         except Exception as error:  # noqa: BLE001 - observing may never break the work
             PROCESS.note(error)
         end(run, *how)
-        if found is not None:
-            _tell(*found)
+        if ended is not None:  # booked first: who is killed in between has it in the books, once
+            _keep(account, ended)
+        if told is not None:
+            _tell(*told)
 
-    return told
+    return end_and_tell
+
+
+def _keep(account: Account, ended: BadEnding) -> None:
+    try:
+        account.keep(ended)
+    except Exception as error:  # noqa: BLE001 - observing may never break the work
+        PROCESS.note(error)
 
 
 def _tell(text: str, extra: dict[str, str]) -> None:
@@ -82,22 +95,49 @@ def _tell(text: str, extra: dict[str, str]) -> None:
         flush()
 
 
-def _record(account: Account, run: Run, ending: str, reason: str) -> tuple[str, dict[str, str]]:
-    name, route = describe(account, run)
-    entry = RUNS.get(run)
-    found = getattr(entry, "span_context", None)
-    trace, span = ids_of(found)
-    if not isinstance(entry, RunSpan):
-        span = ""  # it is where the run was handed over, not its own
+def _ended(account: Account, run: Run, ending: str, reason: str) -> BadEnding:
+    """What the ledger keeps of a run that is about to end badly: read before its slot is another run's."""
+    view, entry = account.words, RUNS.get(run)
+    has_slot = run > 0
+    scheduled = view[run + 1] if has_slot else 0
+    is_running = has_slot and view[run] & layout.STATE_MASK == layout.IS_RUNNING
+    context: Any = getattr(entry, "span_context", None)
+    traced = is_sampled(context)
+    return BadEnding(
+        sequence=0,
+        task=account.mark - 1,
+        ending=ending,
+        reason=reason,
+        route=route_of(view[run + layout.SLOT_ORIGIN], scheduled) if has_slot else 0,
+        run=run,
+        scheduled=scheduled,
+        started=view[run + 2] if is_running else 0,
+        ended=time.monotonic_ns(),
+        trace=context.trace_id if traced else 0,
+        # Of one that has no span of its own it would be where it was handed over.
+        span=context.span_id if traced and isinstance(entry, RunSpan) else 0,
+    )
+
+
+def _told(account: Account, ended: BadEnding, name: str, route: str) -> tuple[str, dict[str, str]]:
+    swallowed = ended.ending == words.SWALLOWED
     extra = {
-        "task": account.name, "kind": account.kind, "run_id": name, "route": route, "trace_id": trace, "span_id": span,
-        "ending": ending, "reason": reason,
+        "task": account.name, "kind": account.kind, "run_id": name, "route": route,
+        "trace_id": f"{ended.trace:032x}" if ended.trace else "",
+        "span_id": f"{ended.span:016x}" if ended.span else "",
+        "ending": words.SUCCEEDED if swallowed else ended.ending,
+        "reason": "swallowed an error" if swallowed else ended.reason,
     }  # fmt: skip
     return spans.line(extra), extra
 
 
+def is_sampled(span_context: Any) -> bool:
+    """Whether there is a span, and somebody keeps it."""
+    return span_context is not None and span_context.is_valid and bool(span_context.trace_flags & 1)
+
+
 def ids_of(span_context: Any) -> tuple[str, str]:
     """Trace and span id as they are written; empty without a span that is sampled."""
-    if span_context is None or not span_context.is_valid or not span_context.trace_flags & 1:
+    if not is_sampled(span_context):
         return "", ""
     return f"{span_context.trace_id:032x}", f"{span_context.span_id:016x}"

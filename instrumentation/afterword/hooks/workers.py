@@ -14,7 +14,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 
 from afterword import words
 from afterword.hooks import waiters
-from afterword.hooks.code import frames_of, is_users, loops, place
+from afterword.hooks.code import frames_of, is_users, loops, place, stack_text
 from afterword.hooks.habit import Habit
 from afterword.hooks.nursery import LOOSE
 from afterword.hooks.process import PROCESS
@@ -72,7 +72,7 @@ class Worker:
         elif not self.stuck and look.frames:
             self.stuck = True
             where = place(look.frames)
-            ledger.note_stack(child.run, where)
+            ledger.note_stack(child.run, stack_text(where, look.frames))
             say(f"the worker {account.name} has made no progress for {without / 1e9:.1f} s: it is at {where}")
         if moved and account.declaration.every is not None:
             account.beat()

@@ -6,12 +6,15 @@ import time
 from collections.abc import Callable, Container
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from afterword import words
 from afterword.ledger import layout
 from afterword.ledger.slots import NO_RUN, Run, Slots
 from afterword.ledger.transitions import WriteContext, beating, noting, transitions
+
+if TYPE_CHECKING:
+    from afterword.ledger.bad_endings import BadEnding
 
 #: What the marks of an account without a ledger are written to.
 _NO_WORDS: Final = [0] * (layout.LIVE_WORDS + layout.N_LIVE_WORDS)
@@ -35,8 +38,8 @@ class Account:
     """Books the runs of one task of one kind; its calls are replaced whenever the ledger is."""
 
     __slots__ = (
-        "bare", "beat", "cancel", "collect", "declaration", "drop", "fail", "function", "kind", "mark", "name", "note",
-        "plain", "schedule", "start", "succeed", "swallow", "words",
+        "bare", "beat", "cancel", "collect", "declaration", "drop", "fail", "function", "keep", "kind", "mark", "name",
+        "note", "plain", "schedule", "start", "succeed", "swallow", "words",
     )  # fmt: skip
 
     schedule: Callable[[], Run]
@@ -50,6 +53,8 @@ class Account:
     swallow: Callable[[Run], None]
     #: Count one in a lane beyond the buckets, by its place in the row of this task's endings.
     note: Callable[[int], None]
+    #: Keep a run that has ended badly, for whoever asks which.
+    keep: Callable[["BadEnding"], None]
     #: Say that it has succeeded now, without the end of a run.
     beat: Callable[[], None]
     #: The first seven calls as the ledger made them, whatever was put around them since.
@@ -114,7 +119,7 @@ def bind_to_nothing(account: Account) -> None:
     account.bare = (
         account.schedule, account.start, account.succeed, account.fail, account.cancel, account.drop, account.collect,
     )  # fmt: skip
-    account.words, account.mark, account.beat = _NO_WORDS, 0, lambda: None
+    account.words, account.mark, account.beat, account.keep = _NO_WORDS, 0, lambda: None, lambda _: None
 
 
 def _own_runs_only(call: Callable[..., Any], inherited: frozenset[Run]) -> Callable[..., Any]:

@@ -21,6 +21,7 @@
           │ RESOURCE     1 x 2 KiB   what the process's spans say about it, as JSON          │
           │ EXEMPLARS  512 x 64 B    the last traced run of a bucket, of an ending           │
           │ LINKED    4096 x 16 B    only with trace = "link": the trace a run is linked to  │
+          │ ENDINGS    256 x 128 B   the last bad endings one by one, written round          │
           └──────────────────────────────────────────────────────────────────────────────────┘
 
     a slot:   ctl │ scheduled at │ started at │ parent span │ origin      │ trace id (2) │ span id
@@ -58,21 +59,25 @@ MAX_EXCEPTIONS: Final = 256
 #: Exception classes a task is told with, in a ledger and in the books; the rest goes under ``__other__``.
 EXCEPTIONS_PER_TASK: Final = 15
 DEFAULT_SLOTS: Final = 4096
-MAX_ROUTES, MAX_LINKS, MAX_STACKS, MAX_EXEMPLARS = 512, 512, 16, 512
+MAX_ROUTES, MAX_LINKS, MAX_STACKS, MAX_EXEMPLARS, MAX_ENDINGS = 512, 512, 16, 512, 256
 MAX_FILE_SIZE: Final = 64 * 1024 * 1024
 
 TASK_STRIDE, FINISHED_STRIDE, SUMS_STRIDE, STARTED_STRIDE = 192, 64 * 8, 8 * 8, 16 * 8
 SCHEDULED_STRIDE, EXCEPTION_STRIDE, SLOT_STRIDE = 8, 64, 64
 ROUTE_STRIDE, LINK_STRIDE, STACK_STRIDE = 128, 32, 512
-RESOURCE_STRIDE, EXEMPLAR_STRIDE, LINKED_STRIDE = 2048, 64, 16
+RESOURCE_STRIDE, EXEMPLAR_STRIDE, LINKED_STRIDE, ENDING_STRIDE = 2048, 64, 16, 128
 NAME_BYTES, OWNER_BYTES, EXCEPTION_BYTES = 120, 40, 48
 SERVICE_BYTES, VERSION_BYTES = 240, 56
 ROUTE_BYTES, STACK_BYTES, RESOURCE_BYTES = 104, 488, 2040
 
+#: In a record of STACKS: the place in one line, then its frames, the innermost first, each behind this.
+STACK_SEPARATOR: Final = " \N{LEFTWARDS ARROW} "
+
 # Sections, by id.
-TASKS, FINISHED, SUMS, STARTED, SCHEDULED, EXCEPTIONS, SLOTS, ROUTES, LINKS, STACKS, RESOURCE, EXEMPLARS, LINKED = (
-    range(1, 14)
-)
+(
+    TASKS, FINISHED, SUMS, STARTED, SCHEDULED, EXCEPTIONS, SLOTS, ROUTES, LINKS, STACKS, RESOURCE, EXEMPLARS, LINKED,
+    ENDINGS,
+) = range(1, 15)  # fmt: skip
 SECTION_STRIDES: Final = {
     TASKS: TASK_STRIDE,
     FINISHED: FINISHED_STRIDE,
@@ -87,9 +92,10 @@ SECTION_STRIDES: Final = {
     RESOURCE: RESOURCE_STRIDE,
     EXEMPLARS: EXEMPLAR_STRIDE,
     LINKED: LINKED_STRIDE,
+    ENDINGS: ENDING_STRIDE,
 }
 #: Tables that a ledger of an earlier release, or without `LINKED` of another setting, does not have.
-OPTIONAL: Final = frozenset({ROUTES, LINKS, STACKS, RESOURCE, EXEMPLARS, LINKED})
+OPTIONAL: Final = frozenset({ROUTES, LINKS, STACKS, RESOURCE, EXEMPLARS, LINKED, ENDINGS})
 
 # States of a slot.
 FREE, IS_WAITING, IS_RUNNING, IS_SUCCEEDED, IS_FAILED, IS_CANCELLED, IS_DROPPED = range(7)
@@ -137,8 +143,10 @@ LIVE_WORDS: Final = 2048 // 8
     W_STACKS,
     W_ROUTES_FULL,
     W_EXEMPLARS,
-) = range(LIVE_WORDS, LIVE_WORDS + 22)
-N_LIVE_WORDS: Final = 22
+    #: How many bad endings were written; the table holds the last of them.
+    W_ENDINGS,
+) = range(LIVE_WORDS, LIVE_WORDS + 23)
+N_LIVE_WORDS: Final = 23
 STATE_NEW, STATE_LIVE, STATE_CLOSED, STATE_FAILED = range(4)
 
 # Words of a slot. Those of a worker, and in their place those of every other run: the span it hangs under, and its
@@ -200,6 +208,7 @@ def sections(slots: int = DEFAULT_SLOTS, *, linked: bool = False) -> tuple[dict[
     counts = {
         EXCEPTIONS: MAX_EXCEPTIONS, SLOTS: slots, ROUTES: MAX_ROUTES, LINKS: MAX_LINKS, STACKS: MAX_STACKS,
         RESOURCE: 1, EXEMPLARS: MAX_EXEMPLARS, LINKED: slots if linked else 0,
+        ENDINGS: MAX_ENDINGS,
     }  # fmt: skip
     offset = HEADER_SIZE
     table = {}

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from afterword import words
-from afterword.ledger import layout, records
+from afterword.ledger import bad_endings, layout, records
 from afterword.ledger.accounts import Account, Declaration, bind
+from afterword.ledger.bad_endings import BadEnding
 from afterword.ledger.slots import Run, Slots, route_of, run_id
 from afterword.ledger.transitions import WriteContext
 
@@ -68,6 +69,7 @@ class OpenLedger:
         self._route_names: list[str] = []
         self._links: dict[tuple[int, int], int] = {}
         self._stacks = 0
+        self._endings = 0
         self._exemplars: dict[int, int] = {}
         self._lock = threading.RLock()
         self.context = WriteContext(file.words, file.header.sections, self.slots, self.count_exception, check_file)
@@ -88,6 +90,7 @@ class OpenLedger:
             self._accounts.append(account)
             self._deadlines.append((declaration.deadline or math.inf) * 1e9)
         bind(account, number, self.context, self._after.slots if self._after else None)
+        account.keep = self.note_ending
 
     def count_exception(self, number: int, exception: type[BaseException] | str) -> None:
         """Count a failed run under its exception's class, within the bounds of a task and of the table."""
@@ -201,6 +204,15 @@ class OpenLedger:
                     view[layout.W_EXEMPLARS] = index + 1
         if index < table.count:
             records.write_exemplar(view, table, index, key, trace, span, took, at)
+
+    def note_ending(self, ended: BadEnding) -> None:
+        """Keep a run that has ended badly, given by its run; of too many the oldest record gives way."""
+        table, view, run = self.context.sections[layout.ENDINGS], self.context.words, ended.run
+        slot = (run - self.slots.first) // (layout.SLOT_STRIDE // 8) if run > 0 else ~-run
+        with self._lock:
+            self._endings += 1
+            bad_endings.write(view, table, ended._replace(sequence=self._endings, run=slot))
+            view[layout.W_ENDINGS] = self._endings
 
     # -- its open runs
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from afterword import words
-from afterword.ledger import layout, records
+from afterword.ledger import bad_endings, layout, records
+from afterword.ledger.bad_endings import BadEnding
 from afterword.ledger.layout import BUCKETS, ENDING_LANES, LANE_CANCELLED, ORDINAL_SHIFT, LayoutError
 from afterword.ledger.open_slots import OpenSlot, read_open_slots
 from afterword.ledger.slot_table import find_oldest, find_progress, find_stuck, repair
@@ -154,6 +155,27 @@ class LedgerReader:
         n = memoryview(self._read(layout.W_STACKS * 8, 8)).cast("Q")[0]
         found = self._records(layout.STACKS, n, records.read_stack)
         return {(run, started): text for _, run, started, text in found}
+
+    def n_endings(self) -> int:
+        """How many bad endings were written; `bad_endings` has the last of them.
+
+        Raises:
+            LayoutError: the file was cut short.
+        """
+        return (
+            memoryview(self._read(layout.W_ENDINGS * 8, 8)).cast("Q")[0]
+            if layout.ENDINGS in self.header.sections
+            else 0
+        )
+
+    def bad_endings(self) -> list[BadEnding]:
+        """The last bad endings, the oldest first; none of a ledger that keeps none.
+
+        Raises:
+            LayoutError: the file was cut short.
+        """
+        table = self.header.sections.get(layout.ENDINGS)
+        return bad_endings.read(self._read(table.offset, table.count * table.stride)) if table is not None else []
 
     def resource(self) -> str:
         """What the spans of the process say about it, as JSON; an empty text where that is not known."""

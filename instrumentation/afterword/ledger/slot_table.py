@@ -102,8 +102,9 @@ def find_stuck(
         if task.kind == words.WORKER and seen_ns - slots[at + layout.SLOT_PROGRESS] <= slots[at + layout.SLOT_STALL]:
             continue
         same = slots[at] & STATE_MASK == layout.IS_RUNNING and slots[at] >> TASK_SHIFT & TASK_MASK == number
-        if same and slots[at + 2] == started and text not in task.stuck:
-            task.stuck.append(text)
+        place = text.partition(layout.STACK_SEPARATOR)[0]
+        if same and slots[at + 2] == started and place not in task.stuck:
+            task.stuck.append(place)
 
 
 def _limits(tasks: dict[int, TaskSnapshot], now_ns: int) -> dict[int, int]:

@@ -9,11 +9,12 @@ from prometheus_client.samples import Sample
 
 from afterword import contract, words
 from afterword.books.births import birth_key
-from afterword.books.bookkeeper import Scan
 from afterword.books.model import OF_BUCKET, OF_DROPPED, OF_FAILED, OF_LOST, TaskBooks, TaskKey
+from afterword.books.scan import Scan
 from afterword.contract import Metric
 from afterword.metrics import services
 from afterword.metrics.families import Value, as_exemplar, dated, family
+from afterword.metrics.usual import run_buckets, usual_of
 
 _BOUNDS: Final = (*(str(float(bound)) for bound in contract.BUCKET_BOUNDS), "+Inf")
 _WITHOUT_EXTRA: Final[tuple[tuple[Metric, Callable[[TaskBooks], float]], ...]] = (
@@ -26,7 +27,7 @@ _WITHOUT_EXTRA: Final[tuple[tuple[Metric, Callable[[TaskBooks], float]], ...]] =
     (contract.OLDEST_WAITING, lambda b: b.oldest_waiting),
     (contract.OLDEST_RUNNING, lambda b: b.oldest_running),
     (contract.LAST_SUCCESS, lambda b: b.last_success),
-    (contract.USUAL, lambda b: usual_seconds(_run_buckets(b))),
+    (contract.USUAL, usual_of),
     (contract.DEADLINE, lambda b: b.deadline),
     (contract.START_DEADLINE, lambda b: b.start_deadline),
 )
@@ -36,8 +37,6 @@ _OF_A_WORKER: Final[tuple[tuple[Metric, Callable[[TaskBooks], float]], ...]] = (
     (contract.WORKERS_STALLED, lambda b: b.stalled),
     (contract.WORKER_PROGRESS, lambda b: b.progress),
 )
-#: A habit needs this many runs, and this many of them, or this share, for a bucket to be part of it.
-_HABIT_RUNS, _HABIT_FEW, _HABIT_SHARE = 10, 3, 0.01
 
 
 class BooksCollector:
@@ -83,7 +82,7 @@ def _tasks(scan: Scan) -> Iterator[Family]:
     yield _each(contract.ERRORS, labelled, scan, _errors)
     yield _each(contract.INFO, labelled, scan, _info)
     yield _histogram(contract.WAIT, labelled, lambda b: b.started, lambda b: b.wait_seconds)
-    yield _histogram(contract.RUN, labelled, _run_buckets, lambda b: b.run_seconds)
+    yield _histogram(contract.RUN, labelled, run_buckets, lambda b: b.run_seconds)
 
 
 _Labelled = list[tuple[TaskKey, dict[str, str], TaskBooks]]
@@ -151,22 +150,6 @@ def _errors(_: TaskKey, books: TaskBooks, __: Scan) -> Iterator[Value]:
 
 def _info(_: TaskKey, books: TaskBooks, __: Scan) -> Iterator[Value]:
     yield Value((books.importance, books.owner), 1)
-
-
-def usual_seconds(buckets: list[int]) -> float:
-    """The bound that few runs ever exceeded, from counts by `contract.BUCKET_BOUNDS`; 0 while that is not known."""
-    runs, above = sum(buckets), 0
-    if runs < _HABIT_RUNS:
-        return 0.0
-    for bound, n in zip(reversed((*contract.BUCKET_BOUNDS, 0.0)), reversed(buckets), strict=True):
-        above += n
-        if above >= max(_HABIT_FEW, _HABIT_SHARE * runs):
-            return bound
-    return 0.0
-
-
-def _run_buckets(books: TaskBooks) -> list[int]:
-    return [sum(lane) for lane in zip(*books.finished.values(), strict=True)]
 
 
 def _histogram(

@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from afterword import __version__
-from afterword.books.bookkeeper import Bookkeeper, Scan
+from afterword.books.bookkeeper import Bookkeeper
+from afterword.books.scan import Scan
 from afterword.ledger.saying import say
 from afterword.metrics.collector import BooksCollector
 

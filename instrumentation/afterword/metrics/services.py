@@ -8,8 +8,8 @@ from prometheus_client import Metric as Family
 
 from afterword import contract, words
 from afterword.books.births import birth_key
-from afterword.books.bookkeeper import Scan
 from afterword.books.model import ServiceBooks
+from afterword.books.scan import Scan
 from afterword.contract import Metric
 from afterword.metrics.families import Value, dated, plain
 

@@ -49,6 +49,7 @@ class Settings:
     allowed_hosts: tuple[str, ...]
     trace: str
     otlp_endpoint: str | None
+    trace_url: str | None
     disabled: bool
 
 
@@ -87,6 +88,7 @@ SETTINGS: Final = (
     Setting("allowed_hosts", values.hosts, "host names with commas between them", lambda: ()),
     Setting("trace", values.trace, "parent, link or off", lambda: TRACE[0]),
     Setting("otlp_endpoint", values.url, values.A_URL, lambda: None),
+    Setting("trace_url", values.trace_url, values.A_TRACE_URL, lambda: None),
     Setting("disabled", values.flag, "1 or 0", lambda: False),
 )
 _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
@@ -136,6 +138,7 @@ def load(
         allowed_hosts=read["allowed_hosts"],
         trace=read["trace"],
         otlp_endpoint=read["otlp_endpoint"],
+        trace_url=read["trace_url"],
         disabled=read["disabled"],
     )
 
@@ -148,8 +151,8 @@ def _first_usable(setting: Setting, candidates: Iterable[tuple[str, Any]], compl
         try:
             return setting.read(value)
         except Exception:  # noqa: BLE001 - a keyword may be any object of the application's
-            shown = "no such value" if setting.secret else _SHOWN.repr(value)
-            complain(f"{where} is {shown}; allowed: {setting.allowed}")
+            shown = "cannot be used and is not shown" if setting.secret else f"is {_SHOWN.repr(value)}"
+            complain(f"{where} {shown}; allowed: {setting.allowed}")
             return None
     return None
 

@@ -121,6 +121,14 @@ def url(value: Any) -> str:
     return found.geturl()
 
 
+def trace_url(value: Any) -> str:
+    """The address at which a trace is seen, with a place for its id."""
+    if "{trace_id}" not in text(value):
+        raise ValueError
+    return text(value) if url(value) else ""
+
+
+A_TRACE_URL: Final = "a URL that begins with http:// or https:// and has {trace_id} in it"
 A_URL: Final = "a URL that begins with http:// or https://"
 
 

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from afterword.books.bookkeeper import Scan
+from afterword.books.scan import Scan
 
 _LOGGER: Final = logging.getLogger("afterword.sidecar")
 #: Seconds an application has to begin before an empty directory is worth a word.

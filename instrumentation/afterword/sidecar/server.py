@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import resource
 import signal
@@ -10,13 +9,17 @@ import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from afterword.books.bookkeeper import Bookkeeper
 from afterword.ledger.file import LedgerUnavailableError, prepare_directory
 from afterword.settings import Address
+from afterword.settings.values import DEFAULT_LISTEN
+from afterword.sidecar.access import guarded, is_loopback, metrics_only
 from afterword.sidecar.app import build
 from afterword.sidecar.exporter import CannotExportError, endpoint_of, exporter_for
 from afterword.sidecar.span_sender import LOOK, SpanSender
@@ -30,19 +33,35 @@ class CannotServeError(Exception):
     """The sidecar does not start; the text is one sentence that says what to type instead."""
 
 
-def serve(directory: Path, listen: Address, otlp_endpoint: str | None = None, time_scale: float = 1.0) -> None:
+def serve(
+    directory: Path,
+    listen: Address,
+    otlp_endpoint: str | None = None,
+    time_scale: float = 1.0,
+    *,
+    metrics_listen: Address | None = None,
+    token: str | None = None,
+    allowed_hosts: tuple[str, ...] = (),
+) -> None:
     """Serve until SIGTERM or SIGINT ends it, which is a success.
 
     Args:
         directory: Where applications keep their ledgers; made if missing.
-        listen: It serves counts, task names and exception classes, to whoever reaches it.
+        listen: Where the page, its API and the metrics are; other machines reach it only with a token.
         otlp_endpoint: Where spans of lost runs are sent to; None: where OpenTelemetry's own variables say.
         time_scale: Divides how often it looks for overdue runs.
+        metrics_listen: Where the metrics and the probes are as well, for whoever reaches it; None: nowhere else.
+        token: What the page asks for; None: nothing.
+        allowed_hosts: Names that the page is served as, beside its own.
 
     Raises:
-        CannotServeError: the address is wrong or taken.
+        CannotServeError: an address is wrong, taken or open to others without a token.
     """
-    with contextlib.closing(_listening(listen)) as listener:
+    with contextlib.ExitStack() as listeners:
+        page = listeners.enter_context(_listening("listen", listen))
+        if token is None:
+            _refuse_strangers(page, listen, metrics_listen)
+        metrics = metrics_listen and listeners.enter_context(_listening("metrics_listen", metrics_listen))
         _end_well_on_signals()
         logging.basicConfig(level=logging.INFO, format="afterword sidecar: %(message)s")
         _allow_many_ledgers()
@@ -50,22 +69,48 @@ def serve(directory: Path, listen: Address, otlp_endpoint: str | None = None, ti
             prepare_directory(directory)
         except LedgerUnavailableError as error:
             _LOGGER.warning("%s. It serves, and looks again at every scrape.", error)
-        _say_where(directory, listener)
-        config = uvicorn.Config(
-            build(directory, _sender(otlp_endpoint, time_scale)),
-            # Not whatever else is installed: a few requests a minute need no fast loop, and uvloop tells an aborted
-            # connection with a traceback.
-            loop="asyncio",
-            http="h11",
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-        )
-        _Server(config).run(sockets=[listener])
+        _say_where(directory, page, metrics)
+        app = build(directory, _sender(otlp_endpoint, time_scale))
+        server = _Server(_config(guarded(app, listen=listen, token=token, allowed_hosts=allowed_hosts), "on"))
+        if metrics is not None:
+            server.also = (_config(metrics_only(app), "off"), metrics)
+        server.run(sockets=[page])
+
+
+def _config(app: ASGIApp, lifespan: Literal["on", "off"]) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        lifespan=lifespan,
+        # Not whatever else is installed: a few requests a minute need no fast loop, and uvloop tells an aborted
+        # connection with a traceback.
+        loop="asyncio",
+        http="h11",
+        ws="none",
+        proxy_headers=False,  # nobody's word is taken for who asks
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+    )
 
 
 class _Server(uvicorn.Server):
     """Hangs up on who has not read its answer in time: uvicorn would wait for ever, or cancel with a traceback."""
+
+    #: A second listener with an application of its own: what accepted a connection decides what it can ask for.
+    also: tuple[uvicorn.Config, socket.socket] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """The second listener shares connections and end with the first; the lifespan has run once by then."""
+        await super().startup(sockets)
+        if self.also is None:
+            return
+        config, listener = self.also
+        config.load()
+
+        def protocol() -> asyncio.Protocol:
+            return H11Protocol(config=config, server_state=self.server_state, app_state=self.lifespan.state)
+
+        self.servers.append(await asyncio.get_running_loop().create_server(protocol, sock=listener))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Nothing of ours is lost with an answer: all state is in the directory."""
@@ -104,20 +149,43 @@ def _allow_many_ledgers() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _say_where(directory: Path, listener: socket.socket) -> None:
+def _say_where(directory: Path, page: socket.socket, metrics: socket.socket | None) -> None:
+    address = _address_of(page)
+    _LOGGER.info("watching %s, page and metrics on http://%s/", directory, address)
+    if not is_loopback(address.host):
+        _LOGGER.warning("other machines can reach the page; without TLS before it they can read the token on its way")
+    if metrics is None:
+        return
+    address = _address_of(metrics)
+    _LOGGER.info("metrics on http://%s/metrics", address)
+    if not is_loopback(address.host):
+        _LOGGER.warning("other machines can reach the metrics: counts, task names and exception classes, no more")
+
+
+def _address_of(listener: socket.socket) -> Address:
     host, port = listener.getsockname()[:2]
-    _LOGGER.info("watching %s, serving http://%s/metrics", directory, Address(host, port))
-    if not ipaddress.ip_address(host.partition("%")[0]).is_loopback:
-        _LOGGER.warning("other machines can reach it: it serves counts, task names and exception classes, no more")
+    return Address(host, port)
 
 
-def _listening(listen: Address) -> socket.socket:
+def _refuse_strangers(page: socket.socket, listen: Address, metrics_listen: Address | None) -> None:
+    """The page shows every run by name and time: nobody opens it to others by accident."""
+    if is_loopback(_address_of(page).host):
+        return
+    metrics = metrics_listen or listen
+    inside = Address(DEFAULT_LISTEN.host, DEFAULT_LISTEN.port + (metrics.port == DEFAULT_LISTEN.port))
+    raise CannotServeError(
+        f"listen is '{listen}', where other machines could read the page: set AFTERWORD_TOKEN, "
+        f"or show them only the metrics with --listen {inside} --metrics-listen {metrics}"
+    )
+
+
+def _listening(name: str, listen: Address) -> socket.socket:
     """A socket that listens: a connection made after the log line is answered, a port taken is told at once."""
     try:
         found = socket.getaddrinfo(*listen, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
         raise CannotServeError(
-            f"listen is '{listen}', but {listen.host!r} is no host that can be found; allowed: HOST:PORT"
+            f"{name} is '{listen}', but {listen.host!r} is no host that can be found; allowed: HOST:PORT"
         ) from error
     family, kind, protocol, _, address = found[0]
     listener = socket.socket(family, kind, protocol)
@@ -128,6 +196,7 @@ def _listening(listen: Address) -> socket.socket:
     except OSError as error:
         listener.close()
         raise CannotServeError(
-            f"listen is '{listen}': {error.strerror}; allowed: a HOST:PORT of this machine that is free"
+            f"{name} is '{listen}': {error.strerror}; "
+            f"allowed: a HOST:PORT of this machine that is free (--{name.replace('_', '-')} HOST:PORT)"
         ) from error
     return listener

@@ -287,3 +287,11 @@ class Series:
     scheduled: list[int]
     succeeded: list[int]
     bad: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Runbook:
+    """What to do about an alert, as Markdown."""
+
+    alert: str
+    text: str

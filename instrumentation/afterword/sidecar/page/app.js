@@ -1,0 +1,242 @@
+// Puts the parts together: which view is shown, when it is refreshed, and what stands around it.
+
+import { changed, current, to } from "./route.js";
+import { endings } from "./views/endings.js";
+import { follow, status } from "./live.js";
+import { h, keyed, set } from "./dom.js";
+import { listenToKeys } from "./keyboard.js";
+import { nobody, overview } from "./views/overview.js";
+import { Problem } from "./load.js";
+import { processes, routes, workers } from "./views/machinery.js";
+import { run } from "./views/run.js";
+import { runbook } from "./views/runbook.js";
+import { runs } from "./views/runs.js";
+import { showNotices } from "./notices.js";
+import { sidecar } from "./views/sidecar.js";
+import { task } from "./views/task.js";
+import { tasks } from "./views/tasks.js";
+import { tick } from "./clock.js";
+import { visible } from "./format.js";
+
+const VIEWS = { "": overview, tasks, runs, endings, workers, processes, routes, sidecar, task, run, runbook };
+const NAMES = [["", "Overview"], ["tasks", "Tasks"], ["runs", "Open runs"], ["endings", "Bad endings"], ["workers", "Workers"], ["processes", "Processes"], ["routes", "Routes"], ["sidecar", "Sidecar"]];
+const UNDER = { task: "tasks", run: "runs", runbook: "" };
+const PACE = 1000; // milliseconds between two refreshes, at least
+
+const element = (id) => document.getElementById(id);
+const main = element("main");
+const search = element("search");
+const service = element("service");
+
+let view = null;
+let route = current();
+let leaving = new AbortController();
+let problem = null;
+let failures = 0;
+
+// Refreshing: with each word of the sidecar, at most once a second, one at a time, never for a tab nobody looks at.
+
+let busy = false;
+let wanted = false;
+let timer = 0;
+let last = 0;
+
+function refresh() {
+  wanted = true;
+  if (busy || document.hidden || !status || timer) return;
+  const pause = failures ? Math.min(1000 * 2 ** (failures - 1), 30000) : PACE;
+  timer = setTimeout(load, Math.max(0, last + pause - Date.now()));
+}
+
+async function load() {
+  timer = 0;
+  busy = true;
+  wanted = false;
+  last = Date.now();
+  const { signal } = leaving;
+  try {
+    const data = await view.load(route, signal);
+    if (!signal.aborted) show(data);
+  } catch (error) {
+    if (!signal.aborted) fail(error);
+  }
+  if (signal.aborted) return;
+  busy = false;
+  if (wanted || failures) refresh();
+}
+
+function show(data) {
+  view.show(data, status, route);
+  problem = null;
+  failures = 0;
+  if (view.node.parentNode !== main) {
+    main.replaceChildren(view.node);
+    arrive();
+  }
+  around();
+}
+
+/** An answer of another shape than this page knows, or a fault of the page: the console has the place. */
+function misread(error) {
+  console.error(error);
+  return new Problem(0, "The sidecar's answer could not be understood.");
+}
+
+function fail(error) {
+  problem = error instanceof Problem ? error : misread(error);
+  if (problem.status !== 404) failures += 1;
+  if (problem.status === 404) main.replaceChildren(h("section", { class: "card nobody" }, h("h1", {}, "Not here"), h("p", { class: "break" }, problem.message), h("p", {}, h("a", { href: "#/" }, "To the overview"))));
+  around();
+}
+
+// Going from view to view. A change of the query alone keeps the view and its elements.
+
+const places = new Map(); // address → how far it was scrolled
+let came = null; // the address that was left
+let deeper = 0; // how many steps Esc can go back within the page
+let clicked = false;
+
+function go() {
+  const before = route;
+  route = current();
+  if (!VIEWS[route.view]) route = { ...route, view: "", parts: [] };
+  leaving.abort();
+  leaving = new AbortController();
+  clearTimeout(timer);
+  busy = false;
+  timer = failures = last = 0;
+  problem = null;
+  if (!view || before.path !== route.path) {
+    view?.close?.();
+    view = VIEWS[route.view]();
+  }
+  if (search !== document.activeElement) search.value = route.query.q ?? "";
+  around();
+  refresh();
+}
+
+/** The first time a view stands: where it was left when one comes back, at its top otherwise. */
+function arrive() {
+  const place = clicked ? 0 : (places.get(location.hash) ?? 0);
+  clicked = false;
+  scrollTo({ top: place, behavior: "instant" });
+  if (search === document.activeElement || came === null) return;
+  const left = place !== undefined && [...main.querySelectorAll("a[data-row]")].find((link) => link.getAttribute("href") === came);
+  (left || main).focus({ preventScroll: true });
+}
+
+addEventListener("hashchange", (event) => {
+  came = new URL(event.oldURL).hash;
+  places.set(came, scrolled);
+  go();
+});
+let scrolled = 0;
+addEventListener("scroll", () => (scrolled = scrollY), { passive: true });
+document.addEventListener("click", (event) => {
+  const href = event.target.closest("a[href^='#']")?.getAttribute("href");
+  if (href === "#main") {
+    event.preventDefault();
+    main.focus();
+  } else if (href && href !== location.hash) {
+    clicked = true;
+    deeper += 1;
+  }
+});
+
+function back() {
+  if (deeper > 0) {
+    deeper -= 1;
+    history.back();
+  } else if (route.path) location.hash = to([], { service: route.query.service });
+}
+
+// Around the view: navigation, choice of service, search, theme, and what is said aloud.
+
+const nav = element("nav");
+for (const [name, label] of NAMES) nav.append(h("a", { "data-view": name }, label));
+
+function around() {
+  for (const link of nav.children) {
+    const name = link.dataset.view;
+    link.setAttribute("href", to(name ? [name] : [], { service: route.query.service }));
+    const here = name === (UNDER[route.view] ?? route.view);
+    if (here) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  showNotices(status, problem);
+  if (!status) return;
+  const known = status.services.map((one) => one.service);
+  const chosen = route.query.service ?? "";
+  keyed(service, ["", ...new Set([...known, chosen].filter(Boolean))], (name) => name, option);
+  service.value = chosen;
+  service.hidden = known.length < 2 && !chosen;
+  document.body.classList.toggle("one-service", known.length < 2 || chosen !== "");
+  speak();
+}
+
+function option(name) {
+  const node = h("option", { value: name }, name ? visible(name).slice(0, 60) : "All services");
+  return { node, show() {} };
+}
+
+let spoken = "";
+
+/** Aloud only when the verdict changes: its sentence has numbers that change all the time. */
+function speak() {
+  document.title = `${status.verdict} – ${view.title} – afterword`;
+  if (spoken === status.verdict) return;
+  spoken = status.verdict;
+  set(element("spoken"), `Verdict: ${status.verdict}. ${visible(status.sentence)}`);
+}
+
+service.addEventListener("change", () => {
+  const single = ["task", "run", "runbook"].includes(route.view);
+  location.hash = single ? to([], { service: service.value }) : changed({ service: service.value, offset: "", before: "" });
+});
+
+search.addEventListener("input", () => {
+  const address = to(["tasks"], { ...(route.view === "tasks" ? route.query : { service: route.query.service }), q: search.value, offset: "" });
+  if (route.view !== "tasks") {
+    deeper += 1;
+    location.hash = address;
+    return;
+  }
+  history.replaceState(null, "", address);
+  go();
+});
+
+element("theme").addEventListener("click", () => {
+  const dark = getComputedStyle(document.documentElement).colorScheme === "dark" || (!document.documentElement.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
+  const theme = dark ? "light" : "dark";
+  document.documentElement.dataset.theme = theme;
+  try {
+    localStorage.setItem("afterword-theme", theme);
+  } catch {
+    // Storage is forbidden: the choice holds until the page is left.
+  }
+  refresh(); // the charts are drawn, not styled
+});
+
+/** Nothing was ever seen here: one sentence instead of seven empty lists. */
+function emptyPlace() {
+  return status && !status.services.length && !status.sidecar.ledgers && !route.view;
+}
+
+function word(found) {
+  if (found && emptyPlace()) {
+    main.replaceChildren(nobody(found.sidecar));
+    around();
+    return;
+  }
+  if (found && !(view.once && view.node.parentNode)) refresh();
+  around();
+}
+
+document.addEventListener("visibilitychange", refresh);
+listenToKeys(back);
+go();
+follow(word);
+setInterval(() => {
+  tick();
+  showNotices(status, problem);
+}, 1000);

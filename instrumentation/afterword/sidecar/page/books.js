@@ -1,0 +1,71 @@
+// The books as a flow: what was handed over, what is open, how the rest ended. Nothing is left over.
+
+import { h, set } from "./dom.js";
+import { count } from "./format.js";
+
+const STEPS = ["scheduled", "waiting", "running", "succeeded", "failed", "cancelled", "dropped", "lost"];
+const SUMMED = [
+  "scheduled", "waiting", "started", "running", "succeeded", "failed", "cancelled", "dropped",
+  "lost_waiting", "lost_running", "swallowed", "overdue", "late",
+];
+
+export function sum(tasks) {
+  const total = Object.fromEntries(SUMMED.map((name) => [name, 0]));
+  for (const { books } of tasks) for (const name of SUMMED) total[name] += books[name];
+  total.balanced = tasks.every(({ books }) => books.balanced);
+  return total;
+}
+
+export function flow() {
+  const figures = Object.fromEntries(STEPS.map((step) => [step, figure(step)]));
+  const bar = h("div", { class: "whole", "aria-hidden": "true" });
+  const pieces = Object.fromEntries(STEPS.slice(1).map((step) => [step, bar.appendChild(h("span", { class: `of-${step}` }))]));
+  const equation = h("p", { class: "equation num" });
+  const groups = [
+    h("div", { class: "flow-group" }, figures.scheduled.node),
+    h("div", { class: "flow-group" }, figures.waiting.node, figures.running.node),
+    h("div", { class: "flow-group ended" }, ...STEPS.slice(3).map((step) => figures[step].node)),
+  ];
+  const node = h("div", { class: "flow" }, h("div", { class: "flow-steps" }, ...groups), bar, equation);
+  return { node, show: (books) => showFlow(books, figures, pieces, equation) };
+}
+
+function figure(step) {
+  const value = h("dd", { class: "num" });
+  const note = h("dd", { class: "note num" });
+  const node = h("dl", { class: "figure" }, h("dt", {}, h("i", { class: `swatch of-${step}` }), step), value, note);
+  return { node, value, note };
+}
+
+function showFlow(books, figures, pieces, equation) {
+  const values = { ...books, lost: books.lost_waiting + books.lost_running };
+  for (const step of STEPS) {
+    const { node, value, note } = figures[step];
+    set(value, count(values[step]));
+    set(note, noteOn(step, values));
+    node.classList.toggle("none", !values[step]);
+  }
+  for (const [step, piece] of Object.entries(pieces)) {
+    piece.style.flexGrow = values[step];
+    piece.hidden = !values[step];
+  }
+  set(equation, equationOf(books));
+  equation.classList.toggle("alarm", !books.balanced);
+}
+
+function noteOn(step, books) {
+  if (step === "waiting" && books.late) return `${count(books.late)} late`;
+  if (step === "running" && books.overdue) return `${count(books.overdue)} overdue`;
+  if (step === "succeeded" && books.swallowed) return `${count(books.swallowed)} swallowed`;
+  if (step === "lost" && books.lost_waiting) return `${count(books.lost_waiting)} waiting`;
+  return "";
+}
+
+/** The law with the numbers put in; the same words as everywhere. */
+function equationOf(b) {
+  const n = (name) => count(b[name]);
+  return [
+    `scheduled ${n("scheduled")} = waiting ${n("waiting")} + started ${n("started")} + dropped ${n("dropped")} + lost waiting ${n("lost_waiting")}`,
+    `started ${n("started")} = running ${n("running")} + succeeded ${n("succeeded")} + failed ${n("failed")} + cancelled ${n("cancelled")} + lost running ${n("lost_running")}`,
+  ].join("\n");
+}

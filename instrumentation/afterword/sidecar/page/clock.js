@@ -1,0 +1,79 @@
+// The sidecar's time, and what shows it. The browser's own clock may be wrong, and stops counting when no word comes.
+
+import { ago, fullTime, whole } from "./format.js";
+import { h, kept, set } from "./dom.js";
+
+let offset = 0;
+let heard = 0; // the sidecar's time of its last word; 0: none yet
+
+export const now = () => Date.now() / 1000 + offset;
+
+export const lastWord = () => heard;
+
+/** Takes the sidecar's time from its word; small differences are the network's and would make ages jump. */
+export function hear(at) {
+  const difference = at - Date.now() / 1000;
+  if (Math.abs(difference - offset) > 0.5) offset = difference;
+  heard = now();
+}
+
+/** Until when open runs are known to be open: an age must not grow on without a word. */
+const known = () => Math.min(now(), heard + 10);
+
+/** "12 s ago", ticking; the absolute time in the title. */
+export function agoNode(at) {
+  const node = h("time");
+  setAgo(node, at);
+  return node;
+}
+
+export function setAgo(node, at) {
+  if (kept(node).at === at) return;
+  kept(node).at = at;
+  node.title = at === null ? "" : fullTime(at);
+  if (at === null) {
+    delete node.dataset.tick;
+    set(node, "–");
+    return;
+  }
+  node.dataset.tick = "ago";
+  node.dateTime = new Date(at * 1000).toISOString();
+  set(node, ago(at, now()));
+}
+
+/** An age that ticks, of what began then. */
+export function setAge(node, since) {
+  kept(node).since = since;
+  if (since === null) {
+    delete node.dataset.tick;
+    set(node, "–");
+    return;
+  }
+  node.dataset.tick = "age";
+  node.title = `since ${fullTime(since)}`;
+  set(node, whole(known() - since));
+}
+
+/** A bar that is full at its limit, which stands at two thirds, so that what is beyond it shows. */
+export function setGauge(node, since, limit) {
+  const span = since === null || !limit ? null : { since, limit };
+  kept(node).span = span;
+  if (span) node.dataset.gauge = "";
+  else delete node.dataset.gauge;
+  fillGauge(node);
+}
+
+function fillGauge(node) {
+  const { span } = kept(node);
+  const part = span ? Math.max(0, known() - span.since) / span.limit : 0;
+  node.style.setProperty("--part", `${Math.min(part, 1.5) / 0.015}%`);
+  node.classList.toggle("beyond", part > 1);
+}
+
+export function tick() {
+  for (const node of document.querySelectorAll("[data-tick]")) {
+    if (node.dataset.tick === "ago") set(node, ago(kept(node).at, now()));
+    else set(node, whole(known() - kept(node).since));
+  }
+  for (const node of document.querySelectorAll("[data-gauge]")) fillGauge(node);
+}

@@ -1,0 +1,175 @@
+// The small things that every view shows the same way.
+
+import { h, icon, kept, set, setTitle } from "./dom.js";
+import { nameParts, visible, whole } from "./format.js";
+import { runbookHref, runHref, taskHref } from "./route.js";
+import { setAge, setAgo, setGauge } from "./clock.js";
+
+export const HEALTH = ["ok", "degraded", "bad", "blind"];
+export const ENDINGS = ["lost", "dropped", "failed", "cancelled", "swallowed"];
+export const KINDS = ["background", "response", "asyncio", "thread", "worker"];
+export const STATES = ["waiting", "running", "late", "overdue"];
+
+export const worst = (healths) => HEALTH[Math.max(0, ...healths.map((health) => HEALTH.indexOf(health)))];
+
+const known = (word, words) => (words.includes(word) ? word : "unknown");
+
+/** A word with its sign: never told by colour alone. */
+export function setWord(node, word, words) {
+  set(node, visible(word));
+  node.className = `word w-${known(word, words)}`;
+}
+
+export const setHealth = (node, health) => setWord(node, health, HEALTH);
+
+/** The user's own text: cut where there is no room, whole in the title. */
+export function setText(node, text) {
+  const shown = visible(text);
+  set(node, shown || "–");
+  setTitle(node, shown);
+}
+
+/** A dotted name: where it lives is pale and gives way first, what it is stays. */
+export function setName(node, name) {
+  if (kept(node).name === name) return;
+  kept(node).name = name;
+  const [home, own] = nameParts(visible(name)).map((part) => h("bdi", {}, part));
+  node.classList.add("name");
+  node.replaceChildren(home, own);
+  setTitle(node, visible(name));
+}
+
+export function setLink(node, href) {
+  if (node.getAttribute("href") !== href) node.setAttribute("href", href);
+}
+
+// Cells of tables: each is {head, fill(td, item)} and more.
+
+/** What a cell is made of, made once. */
+export const made = (td, make) => (kept(td).made ??= td.appendChild(make()));
+
+export const taskCell = (primary = true) => ({
+  head: "Task",
+  class: "wide",
+  fill(td, item) {
+    const link = made(td, () => h("a", { "data-row": primary }));
+    setName(link, item.task);
+    setLink(link, taskHref(item));
+  },
+});
+
+/** The task's name as the way into a run. */
+export const runCell = {
+  head: "Run of",
+  class: "wide",
+  fill(td, item) {
+    const link = made(td, () => h("a", { "data-row": true }));
+    setName(link, item.task);
+    setLink(link, runHref(item));
+  },
+};
+
+export const healthCell = {
+  head: "Health",
+  class: "tight",
+  fill: (td, item) => setHealth(made(td, () => h("span")), item.health),
+};
+
+export const stateCell = {
+  head: "State",
+  class: "tight",
+  fill: (td, item) => setWord(made(td, () => h("span")), item.state, STATES),
+};
+
+export const endingCell = {
+  head: "Ending",
+  class: "tight",
+  fill: (td, item) => setWord(made(td, () => h("span")), item.ending, ENDINGS),
+};
+
+export const textCell = (head, read, more = {}) => ({ head, ...more, fill: (td, item) => setText(td, read(item)) });
+
+/** A number; nothing is pale, so that what is there stands out. */
+export const numberCell = (head, read, format, more = {}) => ({
+  head,
+  ...more,
+  class: `number ${more.class ?? ""}`,
+  fill(td, item) {
+    const value = read(item);
+    set(td, value === null ? "–" : format(value));
+    td.classList.toggle("none", !value);
+    td.classList.toggle("alarm", Boolean(more.alarm && value));
+  },
+});
+
+export const agoCell = (head, read, more = {}) => ({
+  head,
+  ...more,
+  class: `number ${more.class ?? ""}`,
+  fill(td, item) {
+    setAgo(made(td, () => h("time")), read(item));
+    td.classList.toggle("none", read(item) === null);
+  },
+});
+
+export const since = (run) => run.started ?? run.scheduled;
+
+/** How old a run is, against what it may take. */
+export const ageCell = {
+  head: "Age and limit",
+  class: "age",
+  fill: (td, run) => gaugeIn(td).show(since(run), run.limit),
+};
+
+export function gaugeBox() {
+  const age = h("span", { class: "num" });
+  const limit = h("span", { class: "pale num" });
+  const gauge = h("div", { class: "gauge", "aria-hidden": "true" });
+  const node = h("div", { class: "gauge-box" }, h("div", {}, age, limit), gauge);
+  return { node, show: (since, most) => showGauge(age, limit, gauge, since, most) };
+}
+
+function showGauge(age, limit, gauge, since, most) {
+  setAge(age, since);
+  set(limit, since !== null && most ? ` of ${whole(most)}` : "");
+  setGauge(gauge, since, most);
+}
+
+/** The same as a cell, made once. */
+export function gaugeIn(td) {
+  kept(td).box ??= gaugeBox();
+  if (!td.firstChild) td.append(kept(td).box.node);
+  return kept(td).box;
+}
+
+/** What is wrong, one under the other: the sentence leads to the task, the alert's name to its runbook. */
+export function reasonRow() {
+  const health = h("span");
+  const sentence = h("a", { class: "sentence", "data-row": true });
+  const alert = h("a", { class: "runbook" });
+  const node = h("li", { class: "reason" }, health, h("p", {}, sentence, " ", alert));
+  return { node, show: (reason) => showReason(reason, health, sentence, alert) };
+}
+
+function showReason(reason, health, sentence, alert) {
+  setHealth(health, reason.health);
+  set(sentence, visible(reason.sentence));
+  // A reason names no kind: the search finds the task of whatever kind it is.
+  setLink(sentence, reason.task ? taskHref({ ...reason, kind: "any" }) : runbookHref(reason.alert));
+  set(alert, visible(reason.alert));
+  setLink(alert, runbookHref(reason.alert));
+  setTitle(alert, `What to do: the runbook of ${visible(reason.alert)}`);
+}
+
+export const reasonKey = (reason) => JSON.stringify([reason.alert, reason.service, reason.task]);
+
+export const section = (title, more, ...children) =>
+  h("section", { class: "card" }, h("div", { class: "card-head" }, h("h2", {}, title), more), ...children);
+
+/** Plain facts as pairs: [word, value] where a value is text or an element. */
+export function facts(pairs) {
+  const shown = pairs.filter(([, value]) => value !== null && value !== undefined && value !== "");
+  return shown.map(([word, value]) => h("div", {}, h("dt", {}, word), h("dd", {}, value)));
+}
+
+export const empty = (text) => h("p", { class: "empty" }, icon("ok"), h("span", {}, text));

@@ -1,0 +1,63 @@
+// A table whose rows stay the same elements while their numbers change; on a narrow screen each row is a card.
+
+import { h, keyed, set } from "./dom.js";
+
+/**
+ * @param {string} label what the table holds, for those who do not see it
+ * @param {{head: string, class?: string, fill: function}[]} columns
+ * @param {function} keyOf the key of an item
+ */
+export function table(label, columns, keyOf) {
+  const heads = columns.map((column) => h("th", { scope: "col", class: column.class, title: column.title, role: "columnheader" }, column.head));
+  const body = h("tbody", { role: "rowgroup" });
+  const grid = h(
+    "table",
+    { "aria-label": label, role: "table" },
+    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ...heads)),
+    body,
+  );
+  const nothing = h("p", { class: "empty", hidden: true });
+  const node = h("div", { class: "table" }, grid, nothing);
+  body.addEventListener("click", openRow);
+  return { node, show: (items, sentence) => show(items, sentence) };
+
+  function show(items, sentence) {
+    keyed(body, items, keyOf, () => row(columns));
+    grid.hidden = items.length === 0;
+    nothing.hidden = items.length > 0;
+    set(nothing, sentence);
+  }
+}
+
+function row(columns) {
+  const cells = columns.map((column) => h("td", { class: column.class, role: "cell", "data-label": column.head }));
+  const node = h("tr", { role: "row" }, ...cells);
+  return { node, show: (item) => columns.forEach((column, i) => column.fill(cells[i], item)) };
+}
+
+/** A click anywhere in a row opens it, unless it was for a link in it, or selected a text. */
+function openRow(event) {
+  if (event.target.closest("a") || !document.getSelection().isCollapsed) return;
+  event.target.closest("tr")?.querySelector("[data-row]")?.click();
+}
+
+/** "101 to 200 of 10,000", with the ways to the pages before and after. */
+export function pager() {
+  const text = h("span", { class: "num" });
+  const back = h("a", { class: "button" }, "Previous");
+  const next = h("a", { class: "button" }, "Next");
+  const node = h("nav", { class: "pager", "aria-label": "Pages" }, text, back, next);
+  return {
+    node,
+    show(sentence, backHref, nextHref) {
+      set(text, sentence);
+      point(back, backHref);
+      point(next, nextHref);
+    },
+  };
+}
+
+function point(link, href) {
+  link.hidden = href === null;
+  if (href !== null) link.setAttribute("href", href);
+}

@@ -1,0 +1,243 @@
+// The first screen: is work being lost? Then what is wrong, where everything went, what is oldest, what ended badly.
+
+import { agoNode, setAgo } from "../clock.js";
+import { flow, sum } from "../books.js";
+import { charts } from "../chart.js";
+import { h, icon, keyed, set } from "../dom.js";
+import { clockTime, count, plural, visible } from "../format.js";
+import { list, get } from "../load.js";
+import { ENDINGS, ageCell, agoCell, endingCell, reasonKey, reasonRow, runCell, numberCell, section, setHealth, setLink, setText, stateCell, textCell, worst } from "../parts.js";
+import { changed, to } from "../route.js";
+import { table } from "../table.js";
+import { taskTable } from "./tasks.js";
+
+const FIRST = 8; // rows of the short lists
+const LOOKED_AT = 100; // bad endings that are gathered into groups
+const MOST = 1000; // tasks that the API gives in one answer
+
+export function overview() {
+  const parts = {
+    verdict: verdict(),
+    reasons: reasons(),
+    books: booksCard(),
+    oldest: oldestRuns(),
+    endings: badEndings(),
+    charts: charts(),
+    tasks: tasks(),
+  };
+  const first = h("div", { class: "first" }, parts.reasons.node, parts.books.node);
+  const second = h("div", { class: "second" }, parts.oldest.node, parts.endings.node);
+  const last = section("The last minutes", null, parts.charts.node);
+  const node = h("div", { class: "stack" }, parts.verdict.node, first, second, last, parts.tasks.node);
+  return {
+    node,
+    title: "Overview",
+    load: ({ query: { service } }, signal) => load(service, signal),
+    show(data, status, route) {
+      const view = narrowed(status, route.query.service);
+      first.classList.toggle("calm", view.reasons.length === 0);
+      parts.verdict.show(view, status);
+      parts.reasons.show(view);
+      parts.books.show(data.tasks);
+      parts.oldest.show(data.runs, view);
+      parts.endings.show(data.endings, view, status.sidecar);
+      last.hidden = data.series.at.length < 2;
+      parts.charts.show(data.series);
+      parts.tasks.show(data.tasks, route);
+    },
+    close: () => parts.charts.close(),
+  };
+}
+
+async function load(service, signal) {
+  const [tasks_, runs, endings, series] = await Promise.all([
+    list("/api/tasks", { service, limit: MOST }, signal),
+    list("/api/runs", { service, limit: FIRST }, signal),
+    list("/api/endings", { service, limit: LOOKED_AT }, signal),
+    get("/api/series", { service }, signal),
+  ]);
+  return { tasks: tasks_, runs, endings, series };
+}
+
+/** The status of one service, or of everything. */
+function narrowed(status, name) {
+  const services = status.services.filter(({ service }) => !name || service === name);
+  if (!name) return { name, services, health: status.verdict, sentence: status.sentence, reasons: status.reasons };
+  const [service] = services;
+  const common = status.reasons.filter((reason) => !reason.service);
+  const found = [...common, ...(service?.reasons ?? [])];
+  const health = worst([service?.health ?? "blind", ...found.map((reason) => reason.health)]);
+  const alone = service ? "Nothing was lost, and nothing waits or runs for too long." : "No service of this name is known.";
+  return { name, services, health, sentence: found[0]?.sentence ?? alone, reasons: found };
+}
+
+function verdict() {
+  const sign = h("span", { class: "sign", "aria-hidden": "true" });
+  const word = h("strong");
+  const sentence = h("p");
+  const others = h("ul", { class: "chips" });
+  const node = h("section", { class: "verdict" }, sign, h("h1", {}, h("span", { class: "visually-hidden" }, "Verdict: "), word), sentence, others);
+  return {
+    node,
+    show(view, status) {
+      set(word, visible(view.health));
+      node.dataset.health = view.health;
+      sign.className = `sign icon i-${view.health}`;
+      set(sentence, visible(view.sentence));
+      keyed(others, status.services.length > 1 ? status.services.slice(0, 12) : [], ({ service }) => service, chip);
+    },
+  };
+}
+
+function chip() {
+  const health = h("span");
+  const name = h("span", { class: "cut" });
+  const link = h("a", { class: "chip" }, health, name);
+  return {
+    node: h("li", {}, link),
+    show(service) {
+      setHealth(health, service.health);
+      setText(name, service.service);
+      link.setAttribute("href", changed({ service: service.service }));
+    },
+  };
+}
+
+function reasons() {
+  const rows = h("ul", { class: "reasons" });
+  const amount = h("span", { class: "pale num" });
+  const node = section("What is wrong", amount, rows);
+  return {
+    node,
+    show(view) {
+      node.hidden = view.reasons.length === 0;
+      set(amount, view.reasons.length > 4 ? plural(view.reasons.length, "reason") : "");
+      // More than a screen of reasons says nothing more; the worst come first.
+      keyed(rows, view.reasons.slice(0, 20), reasonKey, reasonRow);
+    },
+  };
+}
+
+function booksCard() {
+  const books = flow();
+  const scope = h("span", { class: "pale" });
+  const node = section("Books", scope, books.node);
+  return {
+    node,
+    show({ items, total }) {
+      set(scope, total > items.length ? `${count(items.length)} of ${plural(total, "task")}` : `sums over ${plural(total, "task")}`);
+      books.show(sum(items));
+    },
+  };
+}
+
+function oldestRuns() {
+  const more = h("a");
+  const rows = table("Open runs, nearest to their limits first", [stateCell, runCell, ageCell], ({ id }) => id);
+  const node = section("Open runs, nearest to their limits", more, rows.node);
+  return {
+    node,
+    show({ items, total }, view) {
+      set(more, total > items.length ? `All ${count(total)}` : "All open runs");
+      more.setAttribute("href", to(["runs"], { service: view.name }));
+      rows.show(items, "Nothing waits and nothing runs.");
+    },
+  };
+}
+
+function badEndings() {
+  const more = h("a", {}, "All bad endings");
+  const totals = ENDINGS.map((ending) => total(ending));
+  const last = lastOne();
+  const rows = table(
+    "The newest bad endings",
+    [endingCell, numberCell("Runs", (group) => group.runs, (n) => `${count(n)}${n === LOOKED_AT ? "+" : ""}`), groupCell, { ...textCell("Reason", ({ reason }) => reason), class: "cut" }, agoCell("Last", (group) => group.ended)],
+    (group) => group.key,
+  );
+  const node = section("Bad endings of the last hour", more, h("div", { class: "totals" }, ...totals.map((one) => one.node)), last.node, rows.node);
+  return {
+    node,
+    show({ items }, view, { history, started }) {
+      more.setAttribute("href", to(["endings"], { service: view.name }));
+      for (const one of totals) one.show(view);
+      last.show(view, history);
+      rows.show(gathered(items).slice(0, FIRST - 2), `No run ended badly since ${clockTime(history.since ?? started)}.`);
+    },
+  };
+}
+
+/** One death takes many runs with it: what ended the same way is one line, the newest first. */
+function gathered(endings) {
+  const groups = new Map();
+  for (const one of endings) {
+    const key = JSON.stringify([one.service, one.kind, one.task, one.ending, one.reason]);
+    const group = groups.get(key);
+    if (group) group.runs += 1;
+    else groups.set(key, { ...one, key, runs: 1 });
+  }
+  return [...groups.values()];
+}
+
+const groupCell = {
+  ...runCell,
+  fill(td, group) {
+    runCell.fill(td, group);
+    const { service, kind, task, ending, reason } = group;
+    if (group.runs > 1) setLink(td.querySelector("a"), to(["endings"], { service, kind, task, ending, reason }));
+  },
+};
+
+function total(ending) {
+  const value = h("b", { class: "num" });
+  const link = h("a", { class: `total e-${ending}` }, value, h("span", {}, ending));
+  return {
+    node: link,
+    show(view) {
+      const n = view.services.reduce((all, service) => all + (service.recent[ending] ?? 0), 0);
+      set(value, count(n));
+      link.classList.toggle("none", n === 0);
+      link.setAttribute("href", to(["endings"], { ending, service: view.name }));
+    },
+  };
+}
+
+function lastOne() {
+  const when = agoNode(null);
+  const missed = h("span");
+  const node = h("p", { class: "pale last" }, "The last one ", when, missed);
+  return {
+    node,
+    show(view, history) {
+      const at = Math.max(0, ...view.services.map((service) => service.last_bad ?? 0));
+      node.hidden = !at;
+      setAgo(when, at || null);
+      set(missed, history.missed ? `; ${plural(history.missed, "more ending")} were never kept one by one` : "");
+    },
+  };
+}
+
+function tasks() {
+  const more = h("a");
+  const rows = taskTable();
+  const node = section("Tasks, the worst first", more, rows.node);
+  return {
+    node,
+    show({ items, total: all }, route) {
+      set(more, all > 12 ? `All ${plural(all, "task")}` : "All tasks");
+      more.setAttribute("href", to(["tasks"], { service: route.query.service }));
+      rows.show(items.slice(0, 12), "No task is known yet. It appears with its first run.");
+    },
+  };
+}
+
+/** What stands where nothing has ever been seen. */
+export function nobody(sidecar) {
+  return h(
+    "section",
+    { class: "card nobody" },
+    icon("empty"),
+    h("h2", {}, "No application keeps a ledger here yet"),
+    h("p", {}, "This sidecar looks into ", h("code", { class: "break" }, visible(sidecar.directory)), ". Start the application as the same user with the same AFTERWORD_DIR, and with one line:"),
+    h("pre", {}, h("code", {}, "import afterword\n\nafterword.instrument(app)")),
+  );
+}

@@ -1,0 +1,110 @@
+// One run: what happened to it and when, where it is stuck, where it came from, and what to do about runs like it.
+
+import { clockTime, duration, fullTime, visible } from "../format.js";
+import { ENDINGS, STATES, facts, gaugeBox, section, setName, setWord, since } from "../parts.js";
+import { get, Problem } from "../load.js";
+import { h, icon, keyed, set } from "../dom.js";
+import { markdown } from "../markdown.js";
+import { runbookHref, taskHref, to } from "../route.js";
+
+export function run() {
+  const word = h("span");
+  const name = h("a");
+  const why = h("p", { class: "why" });
+  const age = gaugeBox();
+  const timeline = h("ol", { class: "timeline" });
+  const about = h("dl", { class: "facts" });
+  const stack = h("ol", { class: "calls" });
+  const stackCard = section("Where it is stuck, the innermost call last", null, stack);
+  const book = h("div");
+  const node = h(
+    "div",
+    { class: "stack" },
+    h("header", { class: "head" }, h("h1", {}, word, name), why, age.node),
+    h("div", { class: "halves" }, section("Timeline", null, timeline), section("About it", null, about)),
+    stackCard,
+    h("section", { class: "card" }, book),
+  );
+  let shownBook = null;
+  return {
+    node,
+    title: "Run",
+    load,
+    show(detail) {
+      const { run: open, ending } = detail;
+      const it = open ?? ending;
+      setWord(word, open ? open.state : ending.ending, open ? STATES : ENDINGS);
+      setName(name, it.task);
+      name.setAttribute("href", taskHref(it));
+      set(why, open ? "" : whyOf(ending));
+      why.hidden = Boolean(open);
+      showAge(age, open);
+      keyed(timeline, withGaps(detail.timeline), (step) => step.what, stepRow);
+      about.replaceChildren(...facts(aboutFacts(it, detail)));
+      stackCard.hidden = !open?.stack.length;
+      set(stack, "");
+      stack.append(...(open?.stack ?? []).map((call) => h("li", {}, h("code", {}, visible(call)))));
+      if (shownBook !== detail.runbook) {
+        shownBook = detail.runbook;
+        book.replaceChildren(detail.runbook ? markdown(detail.runbook) : h("p", { class: "empty" }, "No alert speaks of runs like this."));
+      }
+    },
+  };
+}
+
+async function load({ parts: [id] }, signal) {
+  try {
+    return await get(`/api/runs/${encodeURIComponent(id ?? "")}`, {}, signal);
+  } catch (problem) {
+    if (problem.status !== 404) throw problem;
+    throw new Problem(404, `No run ${visible(id ?? "")} is open or kept. A run that ended well is counted in its task's books and not kept by itself; of those that ended badly only the newest are kept.`);
+  }
+}
+
+function whyOf(ending) {
+  const phase = ending.phase ? `, while ${visible(ending.phase)}` : "";
+  return `${visible(ending.reason)}${phase}`;
+}
+
+function showAge(box, open) {
+  box.node.hidden = !open;
+  if (open) box.show(since(open), open.limit);
+}
+
+/** Each step with the time since the one before it. */
+const withGaps = (steps) => steps.map((step, i) => ({ ...step, gap: i ? step.at - steps[i - 1].at : null }));
+
+function stepRow() {
+  const what = h("b");
+  const gap = h("span", { class: "pale num" });
+  const time = h("time", { class: "num" });
+  const note = h("span", { class: "pale break" });
+  const node = h("li", {}, time, h("div", {}, what, " ", gap, h("br"), note));
+  return {
+    node,
+    show(step) {
+      node.className = `step-${["scheduled", "started", "due", "now", "ended"].includes(step.what) ? step.what : "other"}`;
+      set(what, visible(step.what));
+      set(gap, step.gap === null ? "" : `+ ${duration(step.gap)}`);
+      set(time, clockTime(step.at));
+      time.title = fullTime(step.at);
+      set(note, visible(step.note));
+    },
+  };
+}
+
+function aboutFacts(it, { trace_url, alert }) {
+  const service = h("a", { href: to([], { service: it.service }) }, visible(it.service));
+  const process = h("a", { href: to(["runs"], { process: it.process }) }, `${visible(it.process)} (pid ${it.pid})`);
+  const traced = /^https?:\/\//.test(trace_url) ? h("a", { href: trace_url, rel: "noreferrer", target: "_blank" }, `${it.trace_id} `, icon("out")) : it.trace_id;
+  return [
+    ["Service", service],
+    ["Kind", visible(it.kind)],
+    ["Route", visible(it.route)],
+    ["Process", process],
+    ["Run", h("code", {}, it.id)],
+    ["Trace", it.trace_id && h("code", {}, traced)],
+    ["Span", it.span_id && h("code", {}, it.span_id)],
+    ["Alert", alert && h("a", { href: runbookHref(alert) }, visible(alert))],
+  ];
+}

@@ -1,0 +1,113 @@
+// One task: what is wrong with it, its books, its limits and habit, its open runs and its bad endings.
+
+import { agoNode } from "../clock.js";
+import { charts } from "../chart.js";
+import { flow } from "../books.js";
+import { h, keyed, set } from "../dom.js";
+import { count, duration, visible } from "../format.js";
+import { get, list, Problem } from "../load.js";
+import { facts, reasonKey, reasonRow, section, setHealth, setName } from "../parts.js";
+import { taskHref, to } from "../route.js";
+import { endingTable } from "./endings.js";
+import { runTable } from "./runs.js";
+
+const FIRST = 20;
+
+export function task() {
+  const health = h("span");
+  const name = h("span");
+  const where = h("p", { class: "pale where" });
+  const others = h("p", { class: "others" });
+  const reasons = h("ul", { class: "reasons" });
+  const books = flow();
+  const limits = h("dl", { class: "facts" });
+  const causes = h("dl", { class: "facts" });
+  const plots = charts();
+  const runs = runTable();
+  const endings = endingTable();
+  const allRuns = h("a");
+  const allEndings = h("a");
+  const causesCard = section("Why", null, causes);
+  const node = h(
+    "div",
+    { class: "stack" },
+    h("header", { class: "head" }, h("h1", {}, health, name), where, others, reasons),
+    section("Books", null, books.node),
+    h("div", { class: "halves" }, section("Limits and habit", null, limits), causesCard),
+    section("The last minutes", null, plots.node),
+    section("Open runs", allRuns, runs.node),
+    section("Bad endings", allEndings, endings.node),
+  );
+  return {
+    node,
+    title: "Task",
+    load,
+    show(data, status) {
+      const { found } = data;
+      setHealth(health, found.health);
+      setName(name, found.task);
+      set(where, [found.service, found.kind, found.importance.replace("_", " "), found.owner && `owned by ${found.owner}`].filter(Boolean).map(visible).join(" · "));
+      showOthers(others, data.others);
+      keyed(reasons, status.reasons.filter((reason) => reason.service === found.service && reason.task === found.task), reasonKey, reasonRow);
+      books.show(found.books);
+      limits.replaceChildren(...facts(limitFacts(found)));
+      causes.replaceChildren(...facts(causeFacts(found.books)));
+      causesCard.hidden = !causes.firstChild;
+      plots.node.parentNode.hidden = data.series.at.length < 2;
+      plots.show(data.series);
+      more(allRuns, "runs", data.runs.total, found);
+      runs.show(data.runs.items, "Nothing waits and nothing runs.");
+      more(allEndings, "endings", data.endings.total, found);
+      endings.show(data.endings.items, "No run of this task that is kept ended badly.");
+    },
+    close: () => plots.close(),
+  };
+}
+
+async function load({ parts: [service, kind, name] }, signal) {
+  const of = { service, task: name, kind: kind === "any" ? "" : kind };
+  const [tasks, runs, endings, series] = await Promise.all([
+    list("/api/tasks", { ...of, limit: 10 }, signal),
+    list("/api/runs", { ...of, limit: FIRST }, signal),
+    list("/api/endings", { ...of, limit: FIRST }, signal),
+    get("/api/series", of, signal),
+  ]);
+  const [found, ...others] = tasks.items;
+  if (!found) throw new Problem(404, `No task ${visible(name ?? "")} of ${visible(service ?? "")} is known. It appears with its first run.`);
+  return { found, others, runs, endings, series };
+}
+
+function showOthers(node, others) {
+  node.hidden = others.length === 0;
+  if (others.length === node.childElementCount) return;
+  node.replaceChildren("Also of kind ", ...others.flatMap((other) => [h("a", { href: taskHref(other) }, visible(other.kind)), " "]));
+}
+
+function more(link, view, total, { service, task: name, kind }) {
+  link.hidden = total <= FIRST;
+  set(link, `All ${count(total)}`);
+  link.setAttribute("href", to([view], { service, task: name, kind }));
+}
+
+const maybe = (value, format) => (value === null ? null : format(value));
+
+function limitFacts(found) {
+  const worker = found.kind === "worker";
+  return [
+    ["Deadline", worker ? null : duration(found.deadline)],
+    ["Start deadline", worker ? null : duration(found.start_deadline)],
+    ["Must succeed every", maybe(found.every, duration)],
+    ["Usually within", maybe(found.usual, duration)],
+    ["Runs for, on average", maybe(found.mean_run, duration)],
+    ["Waits for, on average", maybe(found.mean_wait, duration)],
+    ["Last success", maybe(found.last_success, agoNode)],
+    ["Last bad ending", maybe(found.last_bad, agoNode)],
+  ];
+}
+
+function causeFacts(books) {
+  const groups = [["failed", books.errors], ["lost", books.lost_by_reason], ["dropped", books.dropped_by_reason], ["cancelled", books.cancelled_by_reason]];
+  return groups.flatMap(([ending, causes]) =>
+    Object.entries(causes).sort((a, b) => b[1] - a[1]).map(([cause, n]) => [h("span", {}, h("span", { class: `word w-${ending}` }, ending), " ", visible(cause)), count(n)]),
+  );
+}
