@@ -20,6 +20,11 @@ class Watched:
             self.habit.observe(place, self.now, moved=False, idle=idle)
         return self.stalled
 
+    def waits_unseen(self, place: str, seconds: int) -> None:
+        """It is seen there once and then not looked at for so long; when it is, it has moved on."""
+        self.habit.observe(place, self.now, moved=True, idle=False)
+        self.now += seconds * S
+
     @property
     def stalled(self) -> bool:
         """What the reader of the ledger makes of it."""
@@ -71,6 +76,17 @@ def test_a_place_it_never_waited_at_is_work():
     assert Watched().rounds().waits("elsewhere", 62)
 
 
+def test_while_nobody_looks_no_place_becomes_the_one_where_it_rests():
+    """The loop was blocked, before there was a habit or after: where it was seen once is work, and the rest is rest."""
+    for before, after in ((0, 6), (3, 1), (20, 1)):
+        for place in ("work", "elsewhere"):
+            one = Watched().rounds(before)
+            one.waits_unseen(place, 50)
+            one.rounds(after)
+            assert not one.waits("rest", 36_000)
+            assert one.waits(place, 502)
+
+
 def test_work_that_sometimes_takes_long_has_its_patience():
     """Ten times the longest it ever took."""
     one = Watched().rounds(rest=50)
@@ -111,6 +127,6 @@ def test_places_without_number_do_not_grow_and_the_rest_is_kept():
     for n in range(2000):
         one.waits(f"place {n}", 1)
         one.waits("rest", 3)
-    assert len(one.habit._waited) <= 256
+    assert len(one.habit._seen) <= 256
     assert not one.waits("rest", 36_000)
     assert one.waits("place 1", 62)

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import queue
 import threading
+import time
 
 import anyio
 import pytest
@@ -12,18 +13,31 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 import afterword
+from afterword.hooks.tick import Tick
 from tests.helpers import until
 
 pytestmark = pytest.mark.framework
 #: A minute is a tenth of a second, and so is a tick.
 FAST = 600
 ENDED, STALLED = "afterword_workers_ended", "afterword_workers_stalled"
+#: Told of a worker from when its habit is known.
+PROGRESS = "afterword_worker_progress_timestamp_seconds"
 #: What a thread of a test waits with: it has to be ended by the test.
 FOREVER = 60
+#: How long a machine may take for a second's work before something must be wrong with the test.
+LONG = 60
+#: Set by the test once it has seen what it needs: until then its workers go round, however slowly they are looked at.
+ENOUGH = threading.Event()
 
 
 class UpstreamError(Exception):
     """The other side is down."""
+
+
+@pytest.fixture(autouse=True)
+def _not_enough():
+    """The workers of each test begin to go round."""
+    ENOUGH.clear()
 
 
 @pytest.fixture
@@ -79,9 +93,37 @@ def _of(scrape, sample, task, labels):
     return sum(found) if found else None
 
 
+@pytest.fixture
+def enough(number):
+    """``patience = enough(task, ...)``: lets them go on once each has a habit, with several looks to spare.
+
+    How long a worker is left alone after that depends on how late it was looked at until then: no longer than ten times
+    the whole of it, and its last look may be as late again.
+    """
+
+    def see(*tasks):
+        began = time.monotonic()
+        for task in tasks:
+            _seen_to_go_round(number, task)
+        ENOUGH.set()
+        return 20 * (time.monotonic() - began) + 10
+
+    return see
+
+
+def _seen_to_go_round(number, task):
+    looks = set()
+
+    def often():
+        looks.add(number(PROGRESS, task))
+        return len(looks - {None, 0}) > 5
+
+    until(often, LONG)
+
+
 async def a_few_rounds():
-    """What makes a habit: some rounds of an ordinary worker."""
-    for _ in range(10):
+    """What makes a habit: the rounds of an ordinary worker, for as long as the test wants to see some."""
+    while not ENOUGH.is_set():
         await asyncio.sleep(0.06)
 
 
@@ -195,7 +237,7 @@ def test_a_worker_that_returns_after_it_went_round_for_long_is_gone(workers, boo
             await asyncio.sleep(0.02)
 
     with workers(consume):
-        until(lambda: number("afterword_worker_progress_timestamp_seconds", "consume"))
+        until(lambda: number(PROGRESS, "consume"))
         gate.set()
         until(lambda: number(ENDED, "consume") == 1)
         assert books.of("consume", kind="worker") == {"scheduled": 1, "started": 1, "failed": 1}
@@ -238,7 +280,7 @@ def test_a_worker_that_was_cancelled_by_what_it_awaited_is_gone(workers, books, 
 # -- those that hang
 
 
-def test_a_worker_that_hangs_is_told_with_its_place_until_it_goes_on(workers, scrape, number, capsys):
+def test_a_worker_that_hangs_is_told_with_its_place_until_it_goes_on(workers, scrape, number, capsys, enough):
     """By its own habit: it never waited there. One line on stderr, a series with the place; both end with it."""
     go_on = []
 
@@ -253,7 +295,8 @@ def test_a_worker_that_hangs_is_told_with_its_place_until_it_goes_on(workers, sc
             await asyncio.sleep(0.02)
 
     with workers(sync_prices) as client:
-        until(lambda: number(STALLED, "sync_prices") == 1)
+        patience = enough("sync_prices")
+        until(lambda: number(STALLED, "sync_prices") == 1, patience)
         place = scrape.__self__.by("afterword_task_stuck_info", "at", kind="worker")
         (where,) = place
         assert "test_workers.py:" in where
@@ -282,7 +325,7 @@ def test_a_declared_deadline_is_the_limit_of_a_worker(workers, number):
         assert number(STALLED, "consume") == 0
 
 
-def test_a_heartbeat_is_progress(workers, number):
+def test_a_heartbeat_is_progress(workers, number, enough):
     """Who says that it goes on does, as long as it says so."""
     gate = threading.Event()
 
@@ -296,7 +339,8 @@ def test_a_heartbeat_is_progress(workers, number):
             await asyncio.sleep(0.02)
 
     with workers(crunch, beats, hangs):
-        until(lambda: number(STALLED, "hangs") == 1)
+        patience = enough("hangs")
+        until(lambda: number(STALLED, "hangs") == 1, patience)
         assert number(STALLED, "crunch") == 0
         gate.set()
         until(lambda: number(STALLED, "crunch") == 1)
@@ -324,11 +368,11 @@ def test_a_worker_that_only_logs_that_its_work_fails_is_told_at_once(workers, bo
 async def consume_queue():
     """Waits for an item that does not come."""
     items = asyncio.Queue()
-    for item in range(10):
-        items.put_nowait(item)
     while True:
-        if await items.get() < 9:
-            await asyncio.sleep(0.06)
+        if not ENOUGH.is_set():
+            items.put_nowait("item")
+        await items.get()
+        await asyncio.sleep(0.06)
 
 
 async def consume_with_timeout():
@@ -342,28 +386,26 @@ async def consume_with_timeout():
 async def consume_stream():
     """The same with anyio."""
     send, receive = anyio.create_memory_object_stream(10)
-    for item in range(10):
-        send.send_nowait(item)
+    send.send_nowait("item")
     with send, receive:
         async for item in receive:
-            if item < 9:
-                await asyncio.sleep(0.06)
+            await asyncio.sleep(0.06)
+            if not ENOUGH.is_set():
+                send.send_nowait(item)
 
 
 async def sleeps_long():
     """Works at once, and then once an hour."""
     while True:
-        for _ in range(10):
+        while not ENOUGH.is_set():
             await asyncio.sleep(0.06)
         await asyncio.sleep(3600)
 
 
 async def backs_off():
     """Has two resting places: between two rounds, and when the other side is down."""
-    rounds = 0
     while True:
-        rounds += 1
-        if rounds > 10:
+        if ENOUGH.is_set():
             await asyncio.sleep(600)
         await asyncio.sleep(0.06)
 
@@ -383,7 +425,7 @@ async def job(seconds):
 
 async def listens():
     """Waits for the next message wherever that comes from; it came often at first."""
-    for _ in range(10):
+    while not ENOUGH.is_set():
         await message(0.06)
     await message(3600)
 
@@ -398,13 +440,13 @@ async def message(seconds):
 @pytest.mark.parametrize(
     "healthy", [consume_queue, consume_with_timeout, consume_stream, sleeps_long, backs_off, works_long, listens]
 )
-def test_a_healthy_worker_is_left_in_peace(workers, books, number, capsys, healthy):
+def test_a_healthy_worker_is_left_in_peace(workers, books, number, capsys, enough, healthy):
     """It has its habit; another one beside it that hangs shows how long was waited."""
     with workers(healthy, hangs):
-        until(lambda: number(STALLED, "hangs") == 1)
-        told = "afterword_worker_progress_timestamp_seconds"
-        since = number(told, "hangs")
-        until(lambda: number(told, healthy.__name__) > since + 2)
+        patience = enough(healthy.__name__, "hangs")
+        until(lambda: number(STALLED, "hangs") == 1, patience)
+        since = number(PROGRESS, "hangs")
+        until(lambda: number(PROGRESS, healthy.__name__) > since + 2, patience)
         assert number(STALLED, healthy.__name__) == 0
         assert number(ENDED, None) == 0
         assert number("afterword_tasks_overdue", None) == 0
@@ -437,7 +479,7 @@ def test_a_shutdown_ends_workers_in_order(life, books, scrape, way):
             await asyncio.gather(task, return_exceptions=True)
 
     with life(lifespan):
-        until(lambda: (scrape("afterword_worker_progress_timestamp_seconds") or 0) > 0)
+        until(lambda: (scrape(PROGRESS) or 0) > 0)
     ending = "succeeded" if way in ("event", "catches") else "cancelled"
     assert books.of("poll", kind="worker") == {"scheduled": 1, "started": 1, ending: 1}
     assert scrape("afterword_tasks_lost_total") is None
@@ -479,12 +521,12 @@ def test_a_worker_that_is_started_again_is_a_worker_again(life, books, number, b
             task.cancel()
 
     with life(lifespan):
-        until(lambda: number("afterword_worker_progress_timestamp_seconds", "consume"))
+        until(lambda: number(PROGRESS, "consume"))
         gate.set()
         until(lambda: books.of("consume", kind="worker") == {"scheduled": 2, "started": 2, "failed": 1, "running": 1})
         assert number(ENDED, "consume") == 0
-        first = number("afterword_worker_progress_timestamp_seconds", "consume")
-        until(lambda: number("afterword_worker_progress_timestamp_seconds", "consume") > first + 1)
+        first = number(PROGRESS, "consume")
+        until(lambda: number(PROGRESS, "consume") > first + 1)
         assert books.of("consume", kind="asyncio") == {}
         gate.set()
         until(lambda: number(STALLED, "consume") == 1)
@@ -506,6 +548,26 @@ def test_what_a_worker_leaves_alone_and_ends_is_no_worker(workers, books):
     with workers(consume):
         until(lambda: books.of("handle", kind="asyncio") == {"scheduled": 1, "started": 1, "succeeded": 1})
         assert books.of("handle", kind="worker") == {}
+
+
+def test_a_late_tick_makes_no_healthy_worker_stalled(workers, number, monkeypatch):
+    """Who reads between the tick and the look at the workers would measure old progress by the new tick."""
+    write, found = Tick._write, []
+
+    def wrote(self, now):
+        write(self, now)
+        found.append(number(STALLED, "polls"))
+
+    async def polls():
+        while True:
+            await asyncio.sleep(0.02)
+
+    monkeypatch.setattr(Tick, "_write", wrote)
+    with workers(polls):
+        until(lambda: number(PROGRESS, "polls"))
+        del found[:]
+        until(lambda: len(found) > 10)
+    assert set(found) == {0}
 
 
 # -- threads
@@ -539,9 +601,9 @@ def quietly(thread_error):
 
 
 def thread_rounds(stop):
-    """Some rounds of an ordinary thread."""
-    for _ in range(10):
-        stop.wait(0.06)
+    """The rounds of an ordinary thread, for as long as the test wants to see some."""
+    while not ENOUGH.is_set() and not stop.wait(0.06):
+        pass
 
 
 def thread_hangs(stop):
@@ -556,7 +618,7 @@ def thread_call(stop):
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_thread_that_raises_is_gone(thread_workers, books, number):
+def test_a_thread_that_raises_is_gone(thread_workers, books, number, enough):
     """Its traceback is on stderr, where nobody looks."""
 
     def poll(stop):
@@ -564,6 +626,7 @@ def test_a_thread_that_raises_is_gone(thread_workers, books, number):
         raise UpstreamError
 
     with thread_workers(poll):
+        enough("poll")
         until(lambda: number(ENDED, "poll") == 1)
         assert books.of("poll", kind="worker") == {"scheduled": 1, "started": 1, "failed": 1}
         assert books.by("afterword_task_errors_total", "exception") == {"tests.test_workers.UpstreamError": 1}
@@ -578,16 +641,17 @@ def test_a_thread_that_returns_after_it_went_round_for_long_is_gone(thread_worke
             stop.wait(0.02)
 
     with thread_workers(consume):
-        until(lambda: number("afterword_worker_progress_timestamp_seconds", "consume"))
+        until(lambda: number(PROGRESS, "consume"))
         gate.set()
         until(lambda: number(ENDED, "consume") == 1)
         assert books.by("afterword_task_errors_total", "exception") == {"Returned": 1}
 
 
-def test_a_thread_that_hangs_is_told_with_its_place(thread_workers, scrape, number, capsys):
+def test_a_thread_that_hangs_is_told_with_its_place(thread_workers, scrape, number, capsys, enough):
     """The kernel says that it does nothing, its frames say where."""
     with thread_workers(thread_hangs):
-        until(lambda: number(STALLED, "thread_hangs") == 1)
+        patience = enough("thread_hangs")
+        until(lambda: number(STALLED, "thread_hangs") == 1, patience)
         (where,) = scrape.__self__.by("afterword_task_stuck_info", "at")
         assert "thread_call" in where
     assert f"it is at {where}" in capsys.readouterr().err
@@ -596,18 +660,18 @@ def test_a_thread_that_hangs_is_told_with_its_place(thread_workers, scrape, numb
 def thread_consumes(stop):
     """Its queue is empty."""
     items = queue.Queue()
-    for item in range(10):
-        items.put(item)
     threading.Thread(target=lambda: stop.wait(FOREVER) and items.put(None), daemon=True).start()
     while not stop.is_set():
+        if not ENOUGH.is_set():
+            items.put("item")
         if items.get() is not None:
             stop.wait(0.06)
 
 
 def thread_waits(stop):
     """Every minute, or when it is to stop."""
-    for _ in range(10):
-        stop.wait(0.06)
+    while not ENOUGH.is_set() and not stop.wait(0.06):
+        pass
     while not stop.wait(FOREVER):
         pass
 
@@ -619,10 +683,11 @@ def thread_computes(stop):
 
 
 @pytest.mark.parametrize("healthy", [thread_consumes, thread_waits, thread_computes])
-def test_a_healthy_thread_is_left_in_peace(thread_workers, books, number, capsys, healthy):
+def test_a_healthy_thread_is_left_in_peace(thread_workers, books, number, capsys, enough, healthy):
     """And stops when it is told to: nothing is lost and nothing failed."""
     with thread_workers(healthy, thread_hangs, time_scale=FAST / 2):  # a busy machine may leave it out for a while
-        until(lambda: number(STALLED, "thread_hangs") == 1, 40)  # and then its habit is a longer one
+        patience = enough(healthy.__name__, "thread_hangs")
+        until(lambda: number(STALLED, "thread_hangs") == 1, patience)
         assert (number(STALLED, healthy.__name__), number(ENDED, None)) == (0, 0)
     until(lambda: books.of(healthy.__name__, kind="worker") == {"scheduled": 1, "started": 1, "succeeded": 1})
     assert healthy.__name__ not in capsys.readouterr().err

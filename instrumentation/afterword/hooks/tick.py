@@ -67,9 +67,11 @@ class Tick:
             return
         try:
             now = time.monotonic_ns()
-            self._write(now)
+            try:  # first: a reader takes the tick before the progress, and measures what it finds by that tick
+                WORKERS.observe(now)
+            finally:
+                self._write(now)
             factory.watch(self._loop)
-            WORKERS.observe(now)
             LOOSE.sweep()
             stuck.tell(now, [tick._loop for tick in _ticking])
             telling.flush()
