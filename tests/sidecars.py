@@ -142,7 +142,7 @@ class Sidecar(Books):
     def _address(self) -> tuple[str, ...]:
         def found() -> "re.Match[str] | None":
             assert self.child.process.poll() is None, self.child.output
-            return re.search(r"serving http://(\S+):(\d+)/metrics", self.child.output)
+            return re.search(r"page and metrics on http://(\S+):(\d+)/", self.child.output)
 
         match = until(found)
         assert match is not None

@@ -10,6 +10,7 @@ from afterword import cli
 from tests.helpers import Children
 
 WRONG = 2
+STRANGERS = "where other machines could read the page: set AFTERWORD_TOKEN, or show them only the metrics with"
 
 
 def afterword(*arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -57,6 +58,17 @@ def folder(tmp_path, monkeypatch):
         ("sidecar --listen nobody.invalid:0", "listen is 'nobody.invalid:0', but 'nobody.invalid' is no host"),
         ("sidecar --listen a..b:0", "listen is 'a..b:0', but 'a..b' is no host that can be found"),
         ("sidecar --listen 192.0.2.1:0", "listen is '192.0.2.1:0': Cannot assign requested address"),
+        (
+            "sidecar --listen 0.0.0.0:0",
+            f"listen is '0.0.0.0:0', {STRANGERS} --listen 127.0.0.1:9796 --metrics-listen 0.0.0.0:0",
+        ),
+        (
+            "sidecar --listen [::]:0 --metrics-listen 0.0.0.0:9796",
+            f"listen is '[::]:0', {STRANGERS} --listen 127.0.0.1:9797 --metrics-listen 0.0.0.0:9796",
+        ),
+        ("sidecar --metrics-listen 9797", "--metrics-listen is '9797'; allowed: HOST:PORT with a port from 0"),
+        ("sidecar --listen :0 --metrics-listen a..b:0", "metrics_listen is 'a..b:0', but 'a..b' is no host that"),
+        ("sidecar --token a-long-enough-secret", "unrecognized arguments: --token"),
         ("sidecar --dir here", "--dir is 'here'; allowed: an absolute path"),
         ("alerts --time-scale 0", "--time-scale is '0'; allowed: a number from 0.001 to 100000"),
         ("alerts --time-scale fast", "--time-scale is 'fast'; allowed: a number from 0.001 to 100000"),
@@ -120,6 +132,17 @@ def test_a_wrong_variable_ends_the_command(variables, sentence, command, told, m
     assert told(command) == sentence
 
 
+@pytest.mark.parametrize("token", ["short-one", "a long secret with spaces", "a-lång-enough-secret"])
+def test_a_token_that_cannot_be_used_is_refused_and_not_shown(folder, token, told, monkeypatch):
+    """From a variable or from the file; what is told ends up in logs."""
+    (folder / "afterword.toml").write_text(f"token = {token!r}", encoding="utf-8")
+    sentences = [told("sidecar")]
+    monkeypatch.setenv("AFTERWORD_TOKEN", token)
+    sentences.append(told("sidecar"))
+    allowed = "cannot be used and is not shown; allowed: at least 16 visible ASCII characters, no spaces"
+    assert sentences == [f"token in afterword.toml {allowed}", f"AFTERWORD_TOKEN {allowed}"]
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
@@ -140,7 +163,13 @@ def test_a_wrong_settings_file_ends_the_command(folder, text, sentence, told):
     [
         ((), ("run", "sidecar", "alerts", "dashboards", "--version")),
         (("run",), ("COMMAND ...", "AFTERWORD_*", "afterword.toml", "Example: afterword run -- uvicorn shop:app")),
-        (("sidecar",), ("--dir", "AFTERWORD_DIR", "--listen", "127.0.0.1:9796", "/metrics")),
+        (
+            ("sidecar",),
+            (
+                *("--dir", "AFTERWORD_DIR", "--listen", "127.0.0.1:9796", "--metrics-listen", "/metrics"),
+                *("AFTERWORD_METRICS_LISTEN", "AFTERWORD_TOKEN", "AFTERWORD_ALLOWED_HOSTS", "ps would show it"),
+            ),
+        ),
         (
             ("alerts",),
             ("--time-scale", "AFTERWORD_TIME_SCALE", "--job", "--runbooks", "--grafana", "--output", "Prometheus"),

@@ -15,7 +15,7 @@ import jsonschema
 import pytest
 import yaml
 
-from afterword.settings import SETTINGS
+from afterword.settings import SETTINGS, values
 from tests.promtool import promtool
 
 ROOT = Path(__file__).parents[1]
@@ -151,6 +151,21 @@ def test_nothing_is_published_beyond_this_machine():
             host, _, inside = published.split(":")
             assert host == "127.0.0.1", name
             assert int(inside) in listening(name), name
+
+
+def test_the_page_needs_a_token_and_prometheus_none():
+    """Inside the container the page listens to others; the default token is one that a sidecar takes."""
+    command, sidecar = command_of("sidecar"), SERVICES["sidecar"]
+    variable, default = re.findall(r"\$\{(\w+):-(.+)\}", sidecar["environment"]["AFTERWORD_TOKEN"])[0]
+    assert variable == "AFTERWORD_TOKEN"
+    assert values.token(default) == default
+    assert f"password {default}" in (ROOT / "docker-compose.yml").read_text(encoding="utf-8").partition("services:")[0]
+    page = values.address(command[command.index("--listen") + 1])
+    metrics = values.address(command[command.index("--metrics-listen") + 1])
+    assert sidecar["ports"] == [f"127.0.0.1:{page.port}:{page.port}"]
+    config = yaml.safe_load((DEPLOY / "prometheus.yml").read_text(encoding="utf-8"))
+    assert f"sidecar:{metrics.port}" in str(config["scrape_configs"])
+    assert f"sidecar:{page.port}" not in str(config["scrape_configs"])
 
 
 def test_prometheus_scrapes_and_alerts_where_somebody_listens():

@@ -12,9 +12,11 @@ import yaml
 
 from afterword.alerts import render
 from afterword.alerts.config import Config
+from afterword.settings import values
 from docs.generate import config_maps
 
-KUBERNETES = Path(__file__).parents[1] / "deploy" / "kubernetes"
+ROOT = Path(__file__).parents[1]
+KUBERNETES = ROOT / "deploy" / "kubernetes"
 FILES = sorted(KUBERNETES.rglob("*.yaml"))
 CORE = ("ConfigMap", "Deployment")
 #: Published validators of the operator's resources, made from its CRDs.
@@ -106,6 +108,31 @@ def test_the_parts_fit_together():
     assert re.fullmatch(Config().job, job)
     waits = int(re.findall(r"sleep\((\d+)\)", str(sidecar["lifecycle"]))[0])
     assert int(endpoint["interval"].removesuffix("s")) < waits < pod["spec"]["terminationGracePeriodSeconds"]
+
+
+def test_prometheus_and_the_probes_reach_the_metrics_and_nobody_the_page():
+    """The container's one port is the metrics listener's; the page is on the pod's loopback, without a token."""
+    (sidecar,) = the("Deployment", "sidecar")["spec"]["template"]["spec"]["initContainers"]
+    env = {variable["name"]: variable["value"] for variable in sidecar["env"]}
+    page, metrics = (values.address(env[name]) for name in ("AFTERWORD_LISTEN", "AFTERWORD_METRICS_LISTEN"))
+    assert (page.host, metrics.host) == ("127.0.0.1", "0.0.0.0")
+    assert [port["containerPort"] for port in sidecar["ports"]] == [metrics.port] != [page.port]
+    for probe in ("livenessProbe", "readinessProbe"):
+        assert sidecar[probe]["httpGet"]["port"] == sidecar["ports"][0]["name"]
+    forwarded = re.findall(r"kubectl port-forward \S+ (\d+)", (ROOT / "docs/kubernetes.md").read_text(encoding="utf-8"))
+    assert set(forwarded) == {str(page.port)}
+
+
+def test_the_pages_example_is_what_is_applied():
+    """docs/deployment.md shows the same variables and probes as deploy/kubernetes/sidecar."""
+    text = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+    (block,) = (block for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "initContainers" in block)
+    (shown,) = yaml.safe_load(block)["spec"]["initContainers"]
+    (applied,) = the("Deployment", "sidecar")["spec"]["template"]["spec"]["initContainers"]
+    assert (shown["env"], shown["ports"]) == (applied["env"], applied["ports"])
+    for probe in ("livenessProbe", "readinessProbe"):
+        assert shown[probe]["httpGet"]["path"] == applied[probe]["httpGet"]["path"]
+        assert shown[probe]["httpGet"]["port"] == shown["ports"][0]["containerPort"]
 
 
 def test_kustomize_builds_the_example():

@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from afterword import __version__
-from afterword.cli import run, sidecar, written
+from afterword.cli import completion, doctor, lost, run, sidecar, top, written
 from afterword.cli.command import Parser, UsageError
 
 _INTERRUPTED: Final = 130
 #: Each adds its command to the parser, in the order of the help.
-_COMMANDS: Final = (run.add, sidecar.add, written.add_alerts, written.add_dashboards)
+_COMMANDS: Final = (
+    run.add, sidecar.add, top.add, lost.add, doctor.add, written.add_alerts, written.add_dashboards, completion.add,
+)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,7 +6,7 @@ import re
 import reprlib
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,7 +45,7 @@ class Settings:
     metrics: str | None
     listen: Address
     metrics_listen: Address | None
-    token: str | None
+    token: str | None = field(repr=False)
     allowed_hosts: tuple[str, ...]
     trace: str
     otlp_endpoint: str | None

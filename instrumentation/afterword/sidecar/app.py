@@ -103,6 +103,7 @@ def build(
         openapi_url="/api/openapi.json",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
     )
     app.add_exception_handler(RequestValidationError, questions.refuse)
     app.include_router(api.router(sidecar.view, sidecar.recorder, Changes(sidecar.view.look)))

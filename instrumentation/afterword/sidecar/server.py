@@ -42,6 +42,7 @@ def serve(
     metrics_listen: Address | None = None,
     token: str | None = None,
     allowed_hosts: tuple[str, ...] = (),
+    trace_url: str | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT ends it, which is a success.
 
@@ -49,10 +50,11 @@ def serve(
         directory: Where applications keep their ledgers; made if missing.
         listen: Where the page, its API and the metrics are; other machines reach it only with a token.
         otlp_endpoint: Where spans of lost runs are sent to; None: where OpenTelemetry's own variables say.
-        time_scale: Divides how often it looks for overdue runs.
+        time_scale: Divides how often it looks for overdue runs, and what `build` says.
         metrics_listen: Where the metrics and the probes are as well, for whoever reaches it; None: nowhere else.
         token: What the page asks for; None: nothing.
         allowed_hosts: Names that the page is served as, beside its own.
+        trace_url: Where the page leads to for a trace, with ``{trace_id}`` in it.
 
     Raises:
         CannotServeError: an address is wrong, taken or open to others without a token.
@@ -70,7 +72,7 @@ def serve(
         except LedgerUnavailableError as error:
             _LOGGER.warning("%s. It serves, and looks again at every scrape.", error)
         _say_where(directory, page, metrics)
-        app = build(directory, _sender(otlp_endpoint, time_scale))
+        app = build(directory, _sender(otlp_endpoint, time_scale), time_scale=time_scale, trace_url=trace_url)
         server = _Server(_config(guarded(app, listen=listen, token=token, allowed_hosts=allowed_hosts), "on"))
         if metrics is not None:
             server.also = (_config(metrics_only(app), "off"), metrics)

@@ -67,11 +67,13 @@ def _of_a_task(key: TaskKey, books: TaskBooks, recent: Mapping[str, int], *, sto
     for state in _IS_NOW:
         if n := state.count(key, books):
             yield _reason(key, state.worst, state.sentence.format(n=n, task=key.task), state.alert, must_run=must_run)
-    is_gone = bool(books.started_total) and not books.running and not books.ended and not stops
+    is_open = books.running or books.waiting or books.ended
+    is_gone = books.started_total and not is_open and not sum(books.finished[words.SUCCEEDED]) and not stops
     if key.kind == words.WORKER and is_gone:
         yield _reason(key, "bad", f"worker {key.task} runs in no process", "AfterwordWorkerEnded", must_run=must_run)
     for ending, (how_bad, alert) in _HAPPENED.items():
-        if n := recent.get(ending, 0):
+        dies_with_its_process = key.kind == words.WORKER and ending == words.LOST  # the next one begins another
+        if (n := recent.get(ending, 0)) and not dies_with_its_process:
             sentence = f"{n} of {key.task} {ending}" + (" an error" if ending == words.SWALLOWED else "")
             yield _reason(key, how_bad, sentence, alert, must_run=must_run)
 

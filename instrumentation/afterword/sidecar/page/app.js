@@ -110,7 +110,7 @@ function go() {
     view?.close?.();
     view = VIEWS[route.view]();
   }
-  if (search !== document.activeElement) search.value = route.query.q ?? "";
+  if (search !== document.activeElement) search.value = route.query.search ?? "";
   around();
   refresh();
 }
@@ -121,13 +121,17 @@ function arrive() {
   clicked = false;
   scrollTo({ top: place, behavior: "instant" });
   if (search === document.activeElement || came === null) return;
-  const left = place !== undefined && [...main.querySelectorAll("a[data-row]")].find((link) => link.getAttribute("href") === came);
+  const left = [...main.querySelectorAll("a[data-row]")].find((link) => link.getAttribute("href") === came);
   (left || main).focus({ preventScroll: true });
 }
 
-addEventListener("hashchange", (event) => {
-  came = new URL(event.oldURL).hash;
+function leave(address) {
+  came = address;
   places.set(came, scrolled);
+}
+
+addEventListener("hashchange", (event) => {
+  leave(new URL(event.oldURL).hash);
   go();
 });
 let scrolled = 0;
@@ -195,13 +199,14 @@ service.addEventListener("change", () => {
 });
 
 search.addEventListener("input", () => {
-  const address = to(["tasks"], { ...(route.view === "tasks" ? route.query : { service: route.query.service }), q: search.value, offset: "" });
-  if (route.view !== "tasks") {
+  const address = to(["tasks"], { ...(route.view === "tasks" ? route.query : { service: route.query.service }), search: search.value, offset: "" });
+  // One step back leaves the search, however much was typed.
+  if (route.view === "tasks") history.replaceState(null, "", address);
+  else {
+    leave(location.hash);
     deeper += 1;
-    location.hash = address;
-    return;
+    history.pushState(null, "", address);
   }
-  history.replaceState(null, "", address);
   go();
 });
 

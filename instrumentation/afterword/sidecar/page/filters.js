@@ -5,7 +5,7 @@ import { visible } from "./format.js";
 import { changed } from "./route.js";
 
 /** What a link from elsewhere may have narrowed a list to: said, and taken away with a click. */
-const GIVEN = ["task", "process", "reason", "q"];
+const GIVEN = ["task", "process", "reason", "search"];
 
 /** @param {{name: string, label: string, options: [string, string][]}[]} choices */
 export function filters(choices) {
@@ -29,7 +29,7 @@ function chip() {
   return {
     node: h("li", {}, link),
     show({ name, value }) {
-      set(word, `${name === "q" ? "name has" : name} ${value}`);
+      set(word, `${name === "search" ? "name has" : name} ${value}`);
       setTitle(link, `Not only ${value}`);
       link.setAttribute("href", changed({ [name]: "", offset: "", before: "" }));
     },

@@ -1,7 +1,7 @@
 // The line to the sidecar: status as it changes, and whether its word is still fresh.
 
 import { hear, lastWord, now } from "./clock.js";
-import { get } from "./load.js";
+import { Problem, get } from "./load.js";
 
 const SILENCE = 10; // seconds without an event until what is shown counts as old
 const LOST = 3; // the same, when the connection is known to be gone
@@ -74,10 +74,9 @@ function watch() {
 async function poll() {
   if (source?.readyState === EventSource.CLOSED) listen();
   try {
-    if (accept(await get("/api/status"))) {
-      polled = true;
-      retry = 4;
-    }
+    if (!accept(await get("/api/status"))) throw new Problem(0, "The sidecar's answer could not be understood.");
+    polled = true;
+    retry = 4;
   } catch (problem) {
     refusal = problem;
     onStatus(null);

@@ -9,19 +9,20 @@ const ITEM = /^(\s*)(?:[-*]|\d+\.)\s+(.*)$/;
 const HEADING = /^(#{1,6})\s+(.*)$/;
 const INLINE = /`([^`]+)`|\*\*([^*]+)\*\*|\[([^\]]+)\]\(([^)\s]+)\)/;
 
-export function markdown(text) {
+/** `top` is the level of its title: 1 where it is the page's own. */
+export function markdown(text, top) {
   const node = h("div", { class: "prose" });
-  blocks(text.split("\n"), node);
+  blocks(text.split("\n"), node, top);
   return node;
 }
 
-function blocks(lines, into) {
+function blocks(lines, into, top = 2) {
   let i = 0;
   while (i < lines.length) {
     const line = lines[i];
     if (!line.trim()) i += 1;
     else if (FENCE.test(line)) i = code(lines, i, into);
-    else if (HEADING.test(line)) i = heading(lines, i, into);
+    else if (HEADING.test(line)) i = heading(lines, i, into, top);
     else if (line.startsWith("|")) i = grid(lines, i, into);
     else if (ITEM.test(line)) i = items(lines, i, into);
     else i = paragraph(lines, i, into);
@@ -39,10 +40,9 @@ function code(lines, start, into) {
 
 const visibleLines = (lines) => lines.map(visible).join("\n");
 
-/** One level down: the page has its own title. */
-function heading(lines, i, into) {
+function heading(lines, i, into, top) {
   const [, marks, text] = HEADING.exec(lines[i]);
-  into.append(h(`h${Math.min(marks.length + 1, 6)}`, {}, ...inline(text)));
+  into.append(h(`h${Math.min(marks.length + top - 1, 6)}`, {}, ...inline(text)));
   return i + 1;
 }
 

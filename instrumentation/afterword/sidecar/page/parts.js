@@ -12,6 +12,9 @@ export const STATES = ["waiting", "running", "late", "overdue"];
 
 export const worst = (healths) => HEALTH[Math.max(0, ...healths.map((health) => HEALTH.indexOf(health)))];
 
+/** A filter by one of these words; nothing chosen is every one of them. */
+export const choiceOf = (name, words) => ({ name, label: name, options: [["", `every ${name}`], ...words.map((word) => [word, word])] });
+
 const known = (word, words) => (words.includes(word) ? word : "unknown");
 
 /** A word with its sign: never told by colour alone. */
@@ -87,7 +90,25 @@ export const endingCell = {
   fill: (td, item) => setWord(made(td, () => h("span")), item.ending, ENDINGS),
 };
 
-export const textCell = (head, read, more = {}) => ({ head, ...more, fill: (td, item) => setText(td, read(item)) });
+/** A text; where there is none, a card on a narrow screen leaves it out. */
+export const textCell = (head, read, more = "") => ({
+  head,
+  class: more,
+  fill(td, item) {
+    const text = read(item);
+    setText(td, text);
+    td.classList.toggle("none", !text);
+  },
+});
+
+export const serviceCell = textCell("Service", ({ service }) => service, "pale cut service");
+export const kindCell = textCell("Kind", ({ kind }) => kind, "pale cut kind");
+export const routeCell = textCell("Route", ({ route }) => route, "cut route");
+
+/** A process by the beginning of its id: the whole of it is on the run's own page. */
+export const processOf = ({ process, pid }) => `${process.slice(0, 8)} (pid ${pid})`;
+
+export const processCell = textCell("Process", processOf, "cut pale process");
 
 /** A number; nothing is pale, so that what is there stands out. */
 export const numberCell = (head, read, format, more = {}) => ({

@@ -41,14 +41,14 @@ function openRow(event) {
   event.target.closest("tr")?.querySelector("[data-row]")?.click();
 }
 
-/** "101 to 200 of 10,000", with the ways to the pages before and after. */
-export function pager() {
+/** "101 to 200 of 10,000", with the ways to the pages before and after; by age where the pages have no numbers. */
+export function pager(byAge) {
   const text = h("span", { class: "num" });
-  const back = h("a", { class: "button" }, "Previous");
-  const next = h("a", { class: "button" }, "Next");
-  const node = h("nav", { class: "pager", "aria-label": "Pages" }, text, back, next);
+  const back = h("a", { class: "button" }, byAge ? "Newest" : "Previous");
+  const next = h("a", { class: "button" }, byAge ? "Older" : "Next");
   return {
-    node,
+    node: h("nav", { class: "pager", "aria-label": "Pages" }, text, back, next),
+    cursor: (at) => (byAge ? { before: at } : { offset: at }),
     show(sentence, backHref, nextHref) {
       set(text, sentence);
       point(back, backHref);

@@ -1,49 +1,51 @@
 // What carries the work: workers, processes, routes.
 
 import { h, kept } from "../dom.js";
-import { bytes, count, duration, plural, visible } from "../format.js";
-import { list } from "../load.js";
-import { agoCell, healthCell, made, numberCell, setLink, setName, setText, setWord, taskCell, textCell } from "../parts.js";
-import { changed, to } from "../route.js";
-import { pager, table } from "../table.js";
+import { bytes, count, duration } from "../format.js";
+import { listing } from "../listing.js";
+import { agoCell, healthCell, made, numberCell, processOf, serviceCell, setLink, setName, setText, setWord, taskCell, textCell } from "../parts.js";
+import { to } from "../route.js";
 
-const PAGE = 100;
-const service = { ...textCell("Service", (item) => item.service), class: "pale cut service" };
+
+const machinery = (title, path, words, nothing, columns) =>
+  listing({ title, path, asks: ["service", "offset"], columns, keyOf, words, nothing });
+
+const keyOf = (item) => JSON.stringify([item.service, item.process ?? item.task ?? item.method, item.route ?? ""]);
 
 export const workers = () =>
-  listing("Workers", "/api/workers", "worker", "No worker is known. A task or thread that is started in the lifespan and stays is one.", [
+  machinery("Workers", "/api/workers", ["worker"], "No worker is known. A task or thread that is started in the lifespan and stays is one.", [
     healthCell,
     { ...taskCell(), head: "Worker", fill: (td, item) => taskCell().fill(td, { ...item, kind: "worker" }) },
-    service,
-    { ...textCell("Importance", (worker) => worker.importance.replace("_", " ")), class: "pale tight" },
+    serviceCell,
+    textCell("Importance", (worker) => worker.importance.replace("_", " "), "pale tight"),
     numberCell("Running", (worker) => worker.running, count),
     numberCell("Ended", (worker) => worker.ended, count, { alarm: true }),
     numberCell("Stalled", (worker) => worker.stalled, count, { alarm: true }),
     agoCell("Last progress", (worker) => worker.progress),
-    { ...textCell("Stuck at", (worker) => worker.stuck_at.at(-1) ?? ""), class: "cut route", title: "The innermost call" },
+    textCell("Stuck at", (worker) => worker.stuck_at.at(-1) ?? "", "cut route"),
   ]);
 
 export const processes = () =>
-  listing("Processes", "/api/processes", "process", "No process that lives keeps a ledger here.", [
+  machinery("Processes", "/api/processes", ["process", "processes"], "No process that lives keeps a ledger here.", [
     { head: "State", class: "tight", fill: (td, item) => setWord(made(td, () => h("span")), item.state, ["running", "stopping"]) },
     {
       head: "Process",
       class: "wide",
       fill(td, item) {
         const link = made(td, () => h("a", { "data-row": true, class: "cut" }));
-        setText(link, `${item.process} (pid ${item.pid})`);
+        setText(link, processOf(item));
         setLink(link, to(["runs"], { process: item.process }));
       },
     },
-    service,
+    serviceCell,
     numberCell("Waiting", (process) => process.waiting, count),
     numberCell("Running", (process) => process.running, count),
     numberCell("Loop lag", (process) => process.loop_lag, duration, { title: "How late the event loop's last tick was" }),
     numberCell("Loop blocked", (process) => process.loop_blocked, duration, { alarm: true, title: "How long the event loop has not turned" }),
-    { ...textCell("On the loop", (process) => process.on_loop), class: "cut route" },
-    { ...textCell("Threads", pool), class: "number", title: "Busy threads of the pool's limit" },
-    { ...textCell("Ledger", (process) => bytes(process.ledger_bytes)), class: "number pale" },
-    { ...textCell("Version", (process) => process.version), class: "pale cut tight-cut" },
+    textCell("On the loop", (process) => process.on_loop, "cut route"),
+    textCell("Threads", pool, "number"),
+    textCell("Ledger", (process) => bytes(process.ledger_bytes), "number pale"),
+    textCell("Version", (process) => process.version, "pale cut tight-cut"),
     agoCell("Started", (process) => process.started),
   ]);
 
@@ -51,10 +53,10 @@ const pool = ({ pool_busy, pool_limit, pool_waiting }) =>
   pool_limit ? `${count(pool_busy)} of ${count(pool_limit)}${pool_waiting ? `, ${count(pool_waiting)} wait` : ""}` : "–";
 
 export const routes = () =>
-  listing("Routes", "/api/routes", "route", "No route has scheduled work yet.", [
-    { ...textCell("Method", (route) => route.method), class: "tight pale" },
+  machinery("Routes", "/api/routes", ["route"], "No route has scheduled work yet.", [
+    textCell("Method", (route) => route.method, "tight pale"),
     { head: "Route", class: "wide", fill: (td, item) => setText(made(td, () => h("span", { class: "cut", tabindex: "0", "data-row": true })), item.route) },
-    service,
+    serviceCell,
     numberCell("Scheduling", (route) => route.scheduling, count, { title: "Successful responses that handed work over" }),
     numberCell("Without", (route) => route.without, count, { title: "Successful responses that handed nothing over" }),
     { head: "Scheduled", class: "amounts", fill: (td, item) => amounts(td, item.scheduled) },
@@ -75,20 +77,4 @@ function amount(task, n) {
   const name = h("span");
   setName(name, task);
   return h("div", { class: "amount" }, name, h("span", { class: "num" }, count(n)));
-}
-
-function listing(title, path, word, nothing, columns) {
-  const rows = table(title, columns, (item) => JSON.stringify([item.service, item.process ?? item.task ?? item.method, item.route ?? ""]));
-  const pages = pager();
-  return {
-    node: h("section", { class: "card" }, h("div", { class: "card-head" }, h("h1", {}, title)), rows.node, pages.node),
-    title,
-    load: ({ query: { service: of, offset } }, signal) => list(path, { service: of, offset, limit: PAGE }, signal),
-    show({ items, total, next }, status, { query }) {
-      rows.show(items, query.service ? `Nothing of ${visible(query.service)} is known here.` : nothing);
-      const from = Number(query.offset ?? 0);
-      const plurals = word === "process" ? "processes" : undefined;
-      pages.show(plural(total, word, plurals), from ? changed({ offset: Math.max(0, from - PAGE) || "" }) : null, next !== null ? changed({ offset: next }) : null);
-    },
-  };
 }

@@ -151,7 +151,7 @@ function badEndings() {
   const last = lastOne();
   const rows = table(
     "The newest bad endings",
-    [endingCell, numberCell("Runs", (group) => group.runs, (n) => `${count(n)}${n === LOOKED_AT ? "+" : ""}`), groupCell, { ...textCell("Reason", ({ reason }) => reason), class: "cut" }, agoCell("Last", (group) => group.ended)],
+    [endingCell, numberCell("Runs", (group) => group.runs, (n) => `${count(n)}${n === LOOKED_AT ? "+" : ""}`), groupCell, textCell("Reason", ({ reason }) => reason, "cut"), agoCell("Last", (group) => group.ended)],
     (group) => group.key,
   );
   const node = section("Bad endings of the last hour", more, h("div", { class: "totals" }, ...totals.map((one) => one.node)), last.node, rows.node);
@@ -236,7 +236,7 @@ export function nobody(sidecar) {
     "section",
     { class: "card nobody" },
     icon("empty"),
-    h("h2", {}, "No application keeps a ledger here yet"),
+    h("h1", {}, "No application keeps a ledger here yet"),
     h("p", {}, "This sidecar looks into ", h("code", { class: "break" }, visible(sidecar.directory)), ". Start the application as the same user with the same AFTERWORD_DIR, and with one line:"),
     h("pre", {}, h("code", {}, "import afterword\n\nafterword.instrument(app)")),
   );

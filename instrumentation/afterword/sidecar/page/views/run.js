@@ -46,7 +46,7 @@ export function run() {
       stack.append(...(open?.stack ?? []).map((call) => h("li", {}, h("code", {}, visible(call)))));
       if (shownBook !== detail.runbook) {
         shownBook = detail.runbook;
-        book.replaceChildren(detail.runbook ? markdown(detail.runbook) : h("p", { class: "empty" }, "No alert speaks of runs like this."));
+        book.replaceChildren(detail.runbook ? markdown(detail.runbook, 2) : h("p", { class: "empty" }, "No alert speaks of runs like this."));
       }
     },
   };

@@ -12,7 +12,7 @@ export function runbook() {
     title: "Runbook",
     once: true, // it does not change while it is read
     load,
-    show: (text) => node.replaceChildren(markdown(text)),
+    show: (text) => node.replaceChildren(markdown(text, 1)),
   };
 }
 

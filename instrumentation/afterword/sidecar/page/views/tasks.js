@@ -1,14 +1,10 @@
 // All tasks: found by name, kind and health; sorted as the API sorts.
 
-import { filters } from "../filters.js";
-import { h } from "../dom.js";
-import { count, plural } from "../format.js";
-import { list } from "../load.js";
-import { HEALTH, KINDS, agoCell, gaugeIn, healthCell, numberCell, taskCell, textCell } from "../parts.js";
-import { changed } from "../route.js";
-import { pager, table } from "../table.js";
+import { HEALTH, KINDS, agoCell, choiceOf, gaugeIn, healthCell, kindCell, numberCell, serviceCell, taskCell } from "../parts.js";
+import { count } from "../format.js";
+import { listing } from "../listing.js";
+import { table } from "../table.js";
 
-const PAGE = 100;
 const SORTS = [["", "worst first"], ["name", "by name"], ["running", "most running"], ["waiting", "most waiting"], ["recent", "newest bad ending"]];
 
 const books = (head, read, more = {}) => numberCell(head, (task) => read(task.books), count, more);
@@ -33,51 +29,34 @@ function oldest(task) {
   return left(waiting) < left(running) ? waiting : running;
 }
 
-export const taskTable = () =>
-  table(
-    "Tasks with their books",
-    [
-      healthCell,
-      taskCell(),
-      { ...textCell("Kind", (task) => task.kind), class: "pale cut kind" },
-      { ...textCell("Service", (task) => task.service), class: "pale cut service" },
-      books("Waiting", (b) => b.waiting),
-      books("Running", (b) => b.running),
-      oldestCell,
-      books("Succeeded", (b) => b.succeeded),
-      books("Failed", (b) => b.failed, { alarm: true }),
-      books("Cancelled", (b) => b.cancelled),
-      books("Dropped", (b) => b.dropped, { alarm: true }),
-      books("Lost", (b) => b.lost_waiting + b.lost_running, { alarm: true }),
-      agoCell("Last success", (task) => task.last_success, { class: "late" }),
-    ],
-    ({ service, task, kind }) => JSON.stringify([service, task, kind]),
-  );
+const COLUMNS = [
+  healthCell,
+  taskCell(),
+  kindCell,
+  serviceCell,
+  books("Waiting", (b) => b.waiting),
+  books("Running", (b) => b.running),
+  oldestCell,
+  books("Succeeded", (b) => b.succeeded),
+  books("Failed", (b) => b.failed, { alarm: true }),
+  books("Cancelled", (b) => b.cancelled),
+  books("Dropped", (b) => b.dropped, { alarm: true }),
+  books("Lost", (b) => b.lost_waiting + b.lost_running, { alarm: true }),
+  agoCell("Last success", (task) => task.last_success, { class: "late" }),
+];
 
-export function tasks() {
-  const choice = filters([
-    { name: "kind", label: "Kind", options: [["", "every kind"], ...KINDS.map((kind) => [kind, kind])] },
-    { name: "health", label: "Health", options: [["", "every health"], ...HEALTH.map((health) => [health, health])] },
-    { name: "sort", label: "Order", options: SORTS },
-  ]);
-  const rows = taskTable();
-  const pages = pager();
-  const node = h("section", { class: "card" }, h("div", { class: "card-head" }, h("h1", {}, "Tasks"), choice.node), rows.node, pages.node);
-  return {
-    node,
+const keyOf = ({ service, task, kind }) => JSON.stringify([service, task, kind]);
+
+export const taskTable = () => table("Tasks with their books", COLUMNS, keyOf);
+
+export const tasks = () =>
+  listing({
     title: "Tasks",
-    load: ({ query: { service, kind, health, sort, q, offset } }, signal) =>
-      list("/api/tasks", { service, kind, health, sort, search: q, offset, limit: PAGE }, signal),
-    show({ items, total, next }, status, { query }) {
-      choice.show(query);
-      const filtered = query.q || query.kind || query.health || query.service;
-      rows.show(items, filtered ? "No task is like this." : "No task is known yet. It appears with its first run.");
-      const from = Number(query.offset ?? 0);
-      pages.show(
-        total > items.length ? `${count(from + 1)} to ${count(from + items.length)} of ${plural(total, "task")}` : plural(total, "task"),
-        from ? changed({ offset: Math.max(0, from - PAGE) || "" }) : null,
-        next !== null ? changed({ offset: next }) : null,
-      );
-    },
-  };
-}
+    path: "/api/tasks",
+    asks: ["service", "kind", "health", "sort", "search", "offset"],
+    choices: [choiceOf("kind", KINDS), choiceOf("health", HEALTH), { name: "sort", label: "Order", options: SORTS }],
+    columns: COLUMNS,
+    keyOf,
+    words: ["task"],
+    nothing: "No task is known yet. It appears with its first run.",
+  });
