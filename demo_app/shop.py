@@ -83,7 +83,8 @@ def send_mail(address: str, subject: str) -> None:
     message = EmailMessage()
     message["From"], message["To"], message["Subject"] = "shop@example.com", address, subject
     message.set_content("Thank you.")
-    with smtplib.SMTP(SMTP_HOST, SMTP_PORT) as smtp:  # no timeout, like most code that is in production
+    # No timeout, like most code that is in production.
+    with smtplib.SMTP(SMTP_HOST, SMTP_PORT) as smtp:  # afterword: ignore[AW106] - a scenario needs it
         smtp.send_message(message)
 
 
@@ -215,7 +216,7 @@ async def webhook(what: str, tasks: BackgroundTasks) -> dict[str, Any]:
 async def refund(amount: int, tasks: BackgroundTasks) -> dict[str, Any]:
     tasks.add_task(push_webhook, "refund")
     if amount > LARGEST_REFUND:  # decided after the hand-over: FastAPI forgets the task
-        raise HTTPException(409, "A human has to approve this")
+        raise HTTPException(409, "A human has to approve this")  # afterword: ignore[AW112] - a scenario needs it
     return {"message": "Refunded", "served_by": os.getpid()}
 
 
@@ -223,7 +224,8 @@ async def refund(amount: int, tasks: BackgroundTasks) -> dict[str, Any]:
 async def express(order_id: str, tasks: BackgroundTasks) -> Response:
     tasks.add_task(notify_warehouse, order_id)  # replaced by the response's own background below
     confirm = BackgroundTask(send_confirmation_email, order_id)
-    return JSONResponse({"order_id": order_id, "served_by": os.getpid()}, background=confirm)
+    answer = {"order_id": order_id, "served_by": os.getpid()}
+    return JSONResponse(answer, background=confirm)  # afterword: ignore[AW108] - a scenario needs it
 
 
 @app.post("/delivered")

@@ -81,12 +81,12 @@ class Api:
     def __init__(self, children, directory, *options, **env):
         self.children, self.directory, self.env = children, directory, {"AFTERWORD_TIME_SCALE": FAST, **env}
         self.sidecar = Sidecar(children, directory, *options, **self.env)
-        self.shop = None
+        self.port = 0
 
     def serve(self):
         """Begin the shop, or begin it again."""
         (self.children.folder / "shop_app.py").write_text(SHOP)
-        self.shop = self.children.uvicorn("shop_app:app", AFTERWORD_DIR=str(self.directory), **self.env)
+        _, self.port = self.children.uvicorn("shop_app:app", AFTERWORD_DIR=str(self.directory), **self.env)
         return self
 
     def restart(self):
@@ -97,7 +97,7 @@ class Api:
 
     def order(self, path="/order/7"):
         """Ask the shop, and do not wait for its background tasks."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.shop[1], timeout=15)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=15)
         try:
             connection.request("GET", path)
             return json.loads(connection.getresponse().read())
@@ -161,7 +161,9 @@ def test_a_killed_worker_turns_open_runs_into_lost_ones_and_a_restart_forgets_no
     one.order()
     open_ = until(lambda: len(found := one.items("runs?task=shop_app.mail")) == 2 and {run["id"] for run in found})
     one.kill()
-    lost = until(lambda: len(found := one.items("endings?ending=lost&task=shop_app.mail")) == 2 and found)
+    mails = "endings?ending=lost&task=shop_app.mail"
+    until(lambda: len(one.items(mails)) == 2)
+    lost = one.items(mails)
     assert {run["id"] for run in lost} == open_
     assert {(run["reason"], run["phase"], run["route"]) for run in lost} == {("killed", "running", "GET /order/{n}")}
     until(lambda: one.items("runs?task=shop_app.mail") == [])
@@ -201,11 +203,12 @@ def test_a_probe_is_red_while_work_that_must_run_was_lost(api):
     assert one.ask("services/shop/health")["health"] == "ok"
     one.kill()
     until(lambda: one.items("endings?ending=lost&task=shop_app.log"))
-    told = until(lambda: (found := one.sidecar.get("/api/services/shop/health"))[0] == 503 and json.loads(found[1]))
-    assert "worker shop_app.poll runs in no process" in {reason["sentence"] for reason in told["reasons"]}
+    until(lambda: one.sidecar.get("/api/services/shop/health")[0] == 503)
+    told = one.ask("services/shop/health", 503)["reasons"]
+    assert "worker shop_app.poll runs in no process" in {reason["sentence"] for reason in told}
     one.serve()
-    found = until(lambda: (health := one.sidecar.get("/api/services/shop/health"))[0] == 200 and json.loads(health[1]))
-    assert found["health"] == "degraded"
+    until(lambda: one.sidecar.get("/api/services/shop/health")[0] == 200)
+    assert one.ask("services/shop/health")["health"] == "degraded"
     one.order()
     until(lambda: one.items("runs?task=shop_app.mail"))
     one.kill()
@@ -240,10 +243,11 @@ def test_open_runs_come_in_pages_those_with_the_least_time_first(api, writer):
     one, process = api(), writer()
     process.do("wait", 30)
     process.do("run", 12)
-    seen, offset = [], 0
-    while offset is not None:
-        page = one.ask(f"runs?limit=10&offset={offset}")
-        seen, offset = seen + page["items"], page["next"]
+    page = one.ask("runs?limit=10")
+    seen = page["items"]
+    while page["next"] is not None:
+        page = one.ask(f"runs?limit=10&offset={page['next']}")
+        seen += page["items"]
     assert len({run["id"] for run in seen}) == len(seen) == page["total"] == 42
     left = [run["limit"] - run["age"] for run in seen]
     assert left == sorted(left)
@@ -295,7 +299,8 @@ def test_the_last_minutes_can_be_drawn(api, writer):
     """Equal steps, sums over what matches; here a step is a quarter of a second."""
     one, process = api(), writer()
     process.do("run", 3)
-    series = until(lambda: len(found := one.ask("series?task=mail")) and len(found["at"]) > 3 and found)
+    until(lambda: len(one.ask("series?task=mail")["at"]) > 3)
+    series = one.ask("series?task=mail")
     assert series["running"][-1] == series["scheduled"][-1] == 3
     assert len({len(series[row]) for row in ("at", "waiting", "running", "scheduled", "succeeded", "bad")}) == 1
     assert one.ask("series?task=other")["running"][-1] == 0

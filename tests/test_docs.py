@@ -122,6 +122,12 @@ def test_the_traces_page_knows_every_attribute():
         assert f"| `{attribute.name}` | {attribute.type} |" in page
 
 
+def test_the_page_of_the_live_page_knows_every_question():
+    """Its table is what the API describes itself as."""
+    page = (ROOT / "docs" / "page.md").read_text()
+    assert page == generator().with_api(page), "run ./run generate"
+
+
 def test_the_readme_is_short():
     """At most 140 lines: a stranger reads it to the end."""
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 140

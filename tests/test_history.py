@@ -157,7 +157,7 @@ def test_what_a_killed_process_owed_is_kept_once(writer, bookkeeper):
         assert sorted((e.ending, e.reason, e.phase) for e in found) == [
             ("lost", "killed", "running"), ("lost", "killed", "running"), ("lost", "killed", "waiting"),
         ]  # fmt: skip
-    assert {(e.sequence, e.pid) for e in found} == {(BY_DEATH, one.process.pid)}
+    assert {(e.sequence, e.pid) for e in kept(first)} == {(BY_DEATH, one.process.pid)}
 
 
 def test_what_a_process_kept_itself_is_read_also_when_it_is_gone(directory, bookkeeper):

@@ -1,20 +1,18 @@
 // Puts the parts together: which view is shown, when it is refreshed, and what stands around it.
 
 import { changed, current, to } from "./route.js";
-import { endings } from "./views/endings.js";
 import { follow, status } from "./live.js";
 import { h, keyed, set } from "./dom.js";
+import { endings, runs, tasks } from "./views/lists.js";
 import { listenToKeys } from "./keyboard.js";
 import { nobody, overview } from "./views/overview.js";
 import { Problem } from "./load.js";
 import { processes, routes, workers } from "./views/machinery.js";
 import { run } from "./views/run.js";
 import { runbook } from "./views/runbook.js";
-import { runs } from "./views/runs.js";
 import { showNotices } from "./notices.js";
 import { sidecar } from "./views/sidecar.js";
 import { task } from "./views/task.js";
-import { tasks } from "./views/tasks.js";
 import { tick } from "./clock.js";
 import { visible } from "./format.js";
 
@@ -85,7 +83,7 @@ function misread(error) {
 function fail(error) {
   problem = error instanceof Problem ? error : misread(error);
   if (problem.status !== 404) failures += 1;
-  if (problem.status === 404) main.replaceChildren(h("section", { class: "card nobody" }, h("h1", {}, "Not here"), h("p", { class: "break" }, problem.message), h("p", {}, h("a", { href: "#/" }, "To the overview"))));
+  if (problem.status === 404) main.replaceChildren(h("section.card.nobody", h("h1", "Not here"), h("p", problem.message), h("p", h("a", { href: "#/" }, "To the overview"))));
   around();
 }
 
@@ -109,6 +107,9 @@ function go() {
   if (!view || before.path !== route.path) {
     view?.close?.();
     view = VIEWS[route.view]();
+  } else if (clicked) {
+    clicked = false;
+    scrollTo(0, 0); // another page of the same list
   }
   if (search !== document.activeElement) search.value = route.query.search ?? "";
   around();
@@ -211,11 +212,11 @@ search.addEventListener("input", () => {
 });
 
 element("theme").addEventListener("click", () => {
-  const dark = getComputedStyle(document.documentElement).colorScheme === "dark" || (!document.documentElement.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
-  const theme = dark ? "light" : "dark";
-  document.documentElement.dataset.theme = theme;
+  const { dataset } = document.documentElement;
+  const before = dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+  dataset.theme = before === "dark" ? "light" : "dark";
   try {
-    localStorage.setItem("afterword-theme", theme);
+    localStorage.setItem("afterword-theme", dataset.theme);
   } catch {
     // Storage is forbidden: the choice holds until the page is left.
   }

@@ -18,22 +18,22 @@ export function sum(tasks) {
 
 export function flow() {
   const figures = Object.fromEntries(STEPS.map((step) => [step, figure(step)]));
-  const bar = h("div", { class: "whole", "aria-hidden": "true" });
-  const pieces = Object.fromEntries(STEPS.slice(1).map((step) => [step, bar.appendChild(h("span", { class: `of-${step}` }))]));
-  const equation = h("p", { class: "equation num" });
+  const bar = h("div.whole", { "aria-hidden": "true" });
+  const pieces = Object.fromEntries(STEPS.slice(1).map((step) => [step, bar.appendChild(h("span", { class: `t-${step}` }))]));
+  const equation = h("p.equation.num");
   const groups = [
-    h("div", { class: "flow-group" }, figures.scheduled.node),
-    h("div", { class: "flow-group" }, figures.waiting.node, figures.running.node),
-    h("div", { class: "flow-group ended" }, ...STEPS.slice(3).map((step) => figures[step].node)),
+    h("div.flow-group", figures.scheduled.node),
+    h("div.flow-group", figures.waiting.node, figures.running.node),
+    h("div.flow-group.ended", ...STEPS.slice(3).map((step) => figures[step].node)),
   ];
-  const node = h("div", { class: "flow" }, h("div", { class: "flow-steps" }, ...groups), bar, equation);
+  const node = h("div.flow", h("div.flow-steps", ...groups), bar, equation);
   return { node, show: (books) => showFlow(books, figures, pieces, equation) };
 }
 
 function figure(step) {
-  const value = h("dd", { class: "num" });
-  const note = h("dd", { class: "note num" });
-  const node = h("dl", { class: "figure" }, h("dt", {}, h("i", { class: `swatch of-${step}` }), step), value, note);
+  const value = h("dd.num");
+  const note = h("dd.note.num");
+  const node = h("dl.figure", h("dt", h("i", { class: `swatch t-${step}` }), step), value, note);
   return { node, value, note };
 }
 
@@ -61,11 +61,13 @@ function noteOn(step, books) {
   return "";
 }
 
-/** The law with the numbers put in; the same words as everywhere. */
-function equationOf(b) {
-  const n = (name) => count(b[name]);
-  return [
-    `scheduled ${n("scheduled")} = waiting ${n("waiting")} + started ${n("started")} + dropped ${n("dropped")} + lost waiting ${n("lost_waiting")}`,
-    `started ${n("started")} = running ${n("running")} + succeeded ${n("succeeded")} + failed ${n("failed")} + cancelled ${n("cancelled")} + lost running ${n("lost_running")}`,
-  ].join("\n");
+const LAW = [
+  ["scheduled", ["waiting", "started", "dropped", "lost_waiting"]],
+  ["started", ["running", "succeeded", "failed", "cancelled", "lost_running"]],
+];
+
+/** The law with the numbers put in. */
+function equationOf(books) {
+  const term = (name) => `${name.replace("_", " ")} ${count(books[name])}`;
+  return LAW.map(([whole, parts]) => `${term(whole)} = ${parts.map(term).join(" + ")}`).join("\n");
 }

@@ -5,14 +5,14 @@ import { clockTime, count } from "./format.js";
 
 const HEIGHT = 112;
 const PANELS = [
-  { title: "Runs per second", unit: "/s", lines: [["scheduled", "--pale"], ["succeeded", "--ok"]] },
+  { title: "Runs per second", unit: "/s", lines: [["scheduled", "--text"], ["succeeded", "--ok"]] },
   { title: "Open runs", unit: "", lines: [["waiting", "--waiting"], ["running", "--accent"]] },
   { title: "Bad endings", unit: "", lines: [["bad", "--bad"]], bars: true },
 ];
 
 export function charts() {
   const panels = PANELS.map(panel);
-  const node = h("div", { class: "charts" }, ...panels.map((one) => one.node));
+  const node = h("div.charts", ...panels.map((one) => one.node));
   const resized = new ResizeObserver(() => panels.forEach((one) => one.fit()));
   resized.observe(node);
   return {
@@ -42,11 +42,11 @@ function columns(series) {
 }
 
 function panel({ title, unit, lines, bars }) {
-  const values = lines.map(() => h("b", { class: "num" }));
-  const legend = lines.map(([name], i) => h("span", {}, h("i", { class: `swatch line-${name}` }), `${name} `, values[i]));
-  const when = h("span", { class: "pale num" });
-  const place = h("div", { class: "plot", "aria-hidden": "true" });
-  const node = h("figure", {}, h("figcaption", {}, h("h3", {}, title), ...legend, when), place);
+  const values = lines.map(() => h("b.num"));
+  const legend = lines.map(([name], i) => h("span", h("i", { class: `swatch t-${name}` }), `${name} `, values[i]));
+  const when = h("span.pale.num");
+  const place = h("div.plot", { "aria-hidden": "true" });
+  const node = h("figure", h("figcaption", h("h3", title), ...legend, when), place);
   let plot = null;
 
   function read(index) {

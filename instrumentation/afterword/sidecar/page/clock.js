@@ -27,31 +27,24 @@ export function agoNode(at) {
   return node;
 }
 
-export function setAgo(node, at) {
-  if (kept(node).at === at) return;
-  kept(node).at = at;
-  node.title = at === null ? "" : fullTime(at);
-  if (at === null) {
-    delete node.dataset.tick;
-    set(node, "–");
-    return;
+export const setAgo = (node, at) => setTicking(node, at, "ago");
+
+/** How old an open run is that began then, ticking. */
+export const setAge = (node, since) => setTicking(node, since, "age");
+
+function setTicking(node, at, what) {
+  if (kept(node).at !== at) {
+    kept(node).at = at;
+    node.title = at === null ? "" : fullTime(at);
+    node.dataset.tick = what;
   }
-  node.dataset.tick = "ago";
-  node.dateTime = new Date(at * 1000).toISOString();
-  set(node, ago(at, now()));
+  tickOne(node);
 }
 
-/** An age that ticks, of what began then. */
-export function setAge(node, since) {
-  kept(node).since = since;
-  if (since === null) {
-    delete node.dataset.tick;
-    set(node, "–");
-    return;
-  }
-  node.dataset.tick = "age";
-  node.title = `since ${fullTime(since)}`;
-  set(node, whole(known() - since));
+function tickOne(node) {
+  const { at } = kept(node);
+  if (at === null) set(node, "–");
+  else set(node, node.dataset.tick === "ago" ? ago(at, now()) : whole(known() - at));
 }
 
 /** A bar that is full at its limit, which stands at two thirds, so that what is beyond it shows. */
@@ -71,9 +64,6 @@ function fillGauge(node) {
 }
 
 export function tick() {
-  for (const node of document.querySelectorAll("[data-tick]")) {
-    if (node.dataset.tick === "ago") set(node, ago(kept(node).at, now()));
-    else set(node, whole(known() - kept(node).since));
-  }
-  for (const node of document.querySelectorAll("[data-gauge]")) fillGauge(node);
+  document.querySelectorAll("[data-tick]").forEach(tickOne);
+  document.querySelectorAll("[data-gauge]").forEach(fillGauge);
 }

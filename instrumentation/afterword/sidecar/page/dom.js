@@ -1,14 +1,16 @@
 // The only way this page makes elements: text is text, never markup.
 
-/** An element; attributes by name, properties for handlers, children as nodes or text. */
-export function h(tag, attributes = {}, ...children) {
+/** `h("p.pale", { title }, "text", node)`: an element of these classes; attributes may be left out, as may be children. */
+export function h(name, ...parts) {
+  const [tag, ...classes] = name.split(".");
   const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (value === null || value === undefined || value === false) continue;
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else node.setAttribute(name, value === true ? "" : value);
+  if (classes.length) node.className = classes.join(" ");
+  const attributes = parts[0]?.constructor === Object ? parts.shift() : {};
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
+    else if (value !== undefined && value !== false) node.setAttribute(key, value === true ? "" : value);
   }
-  node.append(...children.filter((child) => child !== null && child !== undefined));
+  node.append(...parts.filter((child) => child !== null && child !== undefined));
   return node;
 }
 
@@ -21,7 +23,7 @@ export function setTitle(node, text) {
   if (node.title !== text) node.title = text;
 }
 
-export const icon = (name) => h("span", { class: `icon i-${name}`, "aria-hidden": "true" });
+export const icon = (sign) => h("span", { class: `icon ${sign}`, "aria-hidden": "true" });
 
 const KEPT = new WeakMap();
 

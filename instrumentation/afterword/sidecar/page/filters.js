@@ -12,9 +12,9 @@ export function filters(choices) {
   const selects = choices.map(({ name, label, options }) =>
     h("select", { "aria-label": label, name, onchange: choose }, ...options.map(([value, text]) => h("option", { value }, text))),
   );
-  const given = h("ul", { class: "chips" });
+  const given = h("ul.chips");
   return {
-    node: h("div", { class: "filters" }, given, ...selects),
+    node: h("div.filters", given, ...selects),
     show(query) {
       for (const select of selects) select.value = query[select.name] ?? "";
       const pairs = GIVEN.filter((name) => query[name]).map((name) => ({ name, value: visible(query[name]) }));
@@ -24,10 +24,10 @@ export function filters(choices) {
 }
 
 function chip() {
-  const word = h("span", { class: "cut" });
-  const link = h("a", { class: "chip" }, word, h("span", { "aria-hidden": "true" }, "×"));
+  const word = h("span.cut");
+  const link = h("a.chip", word, h("span", { "aria-hidden": "true" }, "×"));
   return {
-    node: h("li", {}, link),
+    node: h("li", link),
     show({ name, value }) {
       set(word, `${name === "search" ? "name has" : name} ${value}`);
       setTitle(link, `Not only ${value}`);

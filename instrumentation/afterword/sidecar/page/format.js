@@ -51,11 +51,6 @@ export function ago(at, now) {
   return seconds < 1 ? "now" : `${whole(seconds)} ago`;
 }
 
-export function bytes(n) {
-  if (n < 1024) return `${n} B`;
-  return n < 1024 ** 2 ? `${trim(n / 1024)} KiB` : `${trim(n / 1024 ** 2)} MiB`;
-}
-
 /** The user's own text with the characters that hide or reorder others spelt out. */
 export const visible = (text) =>
   String(text).replace(UNSEEN, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);

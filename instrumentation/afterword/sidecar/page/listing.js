@@ -10,24 +10,16 @@ import { pager, table } from "./table.js";
 const PAGE = 100;
 
 /**
- * @param {object} of
- * @param {string} of.title
- * @param {string} of.path of the API
- * @param {string[]} of.asks names in the address that are parameters of the API
- * @param {{name: string, label: string, options: [string, string][]}[]} [of.choices]
- * @param {object[]} of.columns
- * @param {function} of.keyOf
- * @param {string[]} of.words one of them, many of them
- * @param {string} of.nothing what an empty list means when nothing narrows it
- * @param {function} [of.remark] a sentence above the list, of the status
+ * `asks` are the names in the address that are parameters of the API, `choices` the filters (as filters.js takes them),
+ * `words` what one and what many of them are called, `nothing` what an empty list means, `remark` a sentence on the status.
  */
 export function listing({ title, path, asks, choices = [], columns, keyOf, words, nothing, remark }) {
   const choice = filters(choices);
-  const said = h("p", { class: "pale" });
+  const said = h("p.pale");
   const rows = table(title, columns, keyOf);
   const pages = pager(asks.includes("before"));
   return {
-    node: h("section", { class: "card" }, h("div", { class: "card-head" }, h("h1", {}, title), choice.node), said, rows.node, pages.node),
+    node: h("section.card", h("div.card-head", h("h1", title), choice.node), said, rows.node, pages.node),
     title,
     load({ query }, signal) {
       const asked = Object.fromEntries(asks.map((name) => [name, query[name]]));

@@ -1,5 +1,6 @@
 // Asks the API, and says in one sentence what is wrong when it does not answer as it should.
 
+import { queryOf } from "./route.js";
 import { visible } from "./format.js";
 
 export class Problem extends Error {
@@ -10,9 +11,7 @@ export class Problem extends Error {
 }
 
 export async function get(path, query = {}, signal = undefined) {
-  const kept = Object.entries(query).filter(([, value]) => value !== "" && value !== null && value !== undefined);
-  const address = kept.length ? `${path}?${new URLSearchParams(kept)}` : path;
-  const answer = await ask(address, signal);
+  const answer = await ask(path + queryOf(query), signal);
   if (!answer.ok) throw new Problem(answer.status, (await saidBy(answer)) ?? refusal(answer.status));
   try {
     return await answer.json();

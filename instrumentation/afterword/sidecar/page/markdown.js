@@ -11,7 +11,7 @@ const INLINE = /`([^`]+)`|\*\*([^*]+)\*\*|\[([^\]]+)\]\(([^)\s]+)\)/;
 
 /** `top` is the level of its title: 1 where it is the page's own. */
 export function markdown(text, top) {
-  const node = h("div", { class: "prose" });
+  const node = h("div.prose");
   blocks(text.split("\n"), node, top);
   return node;
 }
@@ -34,7 +34,7 @@ function code(lines, start, into) {
   let end = start + 1;
   while (end < lines.length && !FENCE.test(lines[end])) end += 1;
   const body = lines.slice(start + 1, end).map((line) => (line.slice(0, indent).trim() ? line : line.slice(indent)));
-  into.append(h("pre", { tabindex: "0" }, h("code", {}, visibleLines(body))));
+  into.append(h("pre", { tabindex: "0" }, h("code", visibleLines(body))));
   return end + 1;
 }
 
@@ -51,8 +51,8 @@ function grid(lines, start, into) {
   while (end < lines.length && lines[end].startsWith("|")) end += 1;
   const rows = lines.slice(start, end).map((line) => line.replace(/^\||\|\s*$/g, "").split("|").map((cell) => cell.trim()));
   const [head, , ...body] = rows;
-  const tr = (cells, tag) => h("tr", {}, ...cells.map((cell) => h(tag, {}, ...inline(cell))));
-  into.append(h("div", { class: "contained", tabindex: "0" }, h("table", {}, h("thead", {}, tr(head, "th")), h("tbody", {}, ...body.map((cells) => tr(cells, "td"))))));
+  const tr = (cells, tag) => h("tr", ...cells.map((cell) => h(tag, ...inline(cell))));
+  into.append(h("div.contained", { tabindex: "0" }, h("table", h("thead", tr(head, "th")), h("tbody", ...body.map((cells) => tr(cells, "td"))))));
   return end;
 }
 
@@ -82,7 +82,7 @@ function belongs(lines, i, indent) {
 function paragraph(lines, start, into) {
   let end = start + 1;
   while (end < lines.length && lines[end].trim() && ![FENCE, HEADING, ITEM, /^\|/].some((other) => other.test(lines[end]))) end += 1;
-  into.append(h("p", {}, ...inline(lines.slice(start, end).join(" "))));
+  into.append(h("p", ...inline(lines.slice(start, end).join(" "))));
   return end;
 }
 
@@ -97,8 +97,8 @@ function inline(text) {
 }
 
 function mark([, code_, strong, words, address]) {
-  if (code_) return h("code", {}, visible(code_));
-  if (strong) return h("strong", {}, visible(strong));
+  if (code_) return h("code", visible(code_));
+  if (strong) return h("strong", visible(strong));
   const runbook = /^(Afterword\w+)\.md/.exec(address);
   // Other pages are not served here: their words stay, their address is in the title.
   return runbook ? h("a", { href: runbookHref(runbook[1]) }, visible(words)) : h("span", { title: visible(address) }, visible(words));

@@ -4,6 +4,7 @@ import { link, refusal } from "./live.js";
 import { clockTime } from "./format.js";
 import { h, icon, keyed, set } from "./dom.js";
 import { lastWord } from "./clock.js";
+import { showLines } from "./parts.js";
 import { troubles } from "./troubles.js";
 
 const box = document.getElementById("notices");
@@ -35,27 +36,20 @@ function ofConnection(status, state, problem) {
     return { level: "blind", text: `No word from the sidecar since ${clockTime(lastWord())}: what is shown is old.` };
   if (!status && state === "lost") return { level: "blind", text: `${refusal?.message ?? "The sidecar does not answer."} Trying again.` };
   if (problem && problem.status !== 404) return { level: "blind", text: `${problem.message} Trying again; what is shown may be old.` };
-  if (state === "polling") return { level: "quiet", text: "No events arrive here, perhaps because of a proxy or of too many open pages: this one asks every few seconds." };
+  if (state === "polling") return { level: "degraded", text: "No events arrive here, perhaps because of a proxy or of too many open pages: this one asks every few seconds." };
   return null;
 }
 
 function notice() {
-  const sign = icon("blind");
   const text = h("p");
   const lines = h("ul");
-  const node = h("div", {}, sign, h("div", { class: "break" }, text, lines));
+  const node = h("div", icon(""), h("div", text, lines));
   return {
     node,
     show(item) {
-      node.className = `notice n-${item.level}`;
-      sign.className = `icon i-${item.level === "quiet" ? "degraded" : item.level}`;
+      node.className = `notice t-${item.level}`;
       set(text, item.text);
-      keyed(lines, item.lines, (line) => line, line);
+      showLines(lines, item.lines);
     },
   };
-}
-
-function line() {
-  const node = h("li");
-  return { node, show: (text) => set(node, text) };
 }

@@ -1,6 +1,6 @@
 // The small things that every view shows the same way.
 
-import { h, icon, kept, set, setTitle } from "./dom.js";
+import { h, kept, keyed, set, setTitle } from "./dom.js";
 import { nameParts, visible, whole } from "./format.js";
 import { runbookHref, runHref, taskHref } from "./route.js";
 import { setAge, setAgo, setGauge } from "./clock.js";
@@ -9,6 +9,7 @@ export const HEALTH = ["ok", "degraded", "bad", "blind"];
 export const ENDINGS = ["lost", "dropped", "failed", "cancelled", "swallowed"];
 export const KINDS = ["background", "response", "asyncio", "thread", "worker"];
 export const STATES = ["waiting", "running", "late", "overdue"];
+const WORKS = ["running", "stopping"];
 
 export const worst = (healths) => HEALTH[Math.max(0, ...healths.map((health) => HEALTH.indexOf(health)))];
 
@@ -20,7 +21,7 @@ const known = (word, words) => (words.includes(word) ? word : "unknown");
 /** A word with its sign: never told by colour alone. */
 export function setWord(node, word, words) {
   set(node, visible(word));
-  node.className = `word w-${known(word, words)}`;
+  node.className = `word t-${known(word, words)}`;
 }
 
 export const setHealth = (node, health) => setWord(node, health, HEALTH);
@@ -36,7 +37,7 @@ export function setText(node, text) {
 export function setName(node, name) {
   if (kept(node).name === name) return;
   kept(node).name = name;
-  const [home, own] = nameParts(visible(name)).map((part) => h("bdi", {}, part));
+  const [home, own] = nameParts(visible(name)).map((part) => h("bdi", part));
   node.classList.add("name");
   node.replaceChildren(home, own);
   setTitle(node, visible(name));
@@ -72,23 +73,16 @@ export const runCell = {
   },
 };
 
-export const healthCell = {
-  head: "Health",
+const wordCell = (head, read, words) => ({
+  head,
   class: "tight",
-  fill: (td, item) => setHealth(made(td, () => h("span")), item.health),
-};
+  fill: (td, item) => setWord(made(td, () => h("span")), read(item), words),
+});
 
-export const stateCell = {
-  head: "State",
-  class: "tight",
-  fill: (td, item) => setWord(made(td, () => h("span")), item.state, STATES),
-};
-
-export const endingCell = {
-  head: "Ending",
-  class: "tight",
-  fill: (td, item) => setWord(made(td, () => h("span")), item.ending, ENDINGS),
-};
+export const healthCell = wordCell("Health", ({ health }) => health, HEALTH);
+export const stateCell = wordCell("State", ({ state }) => state, STATES);
+export const workCell = wordCell("State", ({ state }) => state, WORKS);
+export const endingCell = wordCell("Ending", ({ ending }) => ending, ENDINGS);
 
 /** A text; where there is none, a card on a narrow screen leaves it out. */
 export const textCell = (head, read, more = "") => ({
@@ -143,10 +137,10 @@ export const ageCell = {
 };
 
 export function gaugeBox() {
-  const age = h("span", { class: "num" });
-  const limit = h("span", { class: "pale num" });
-  const gauge = h("div", { class: "gauge", "aria-hidden": "true" });
-  const node = h("div", { class: "gauge-box" }, h("div", {}, age, limit), gauge);
+  const age = h("span.num");
+  const limit = h("span.pale.num");
+  const gauge = h("div.gauge", { "aria-hidden": "true" });
+  const node = h("div.gauge-box", h("div", age, limit), gauge);
   return { node, show: (since, most) => showGauge(age, limit, gauge, since, most) };
 }
 
@@ -166,9 +160,9 @@ export function gaugeIn(td) {
 /** What is wrong, one under the other: the sentence leads to the task, the alert's name to its runbook. */
 export function reasonRow() {
   const health = h("span");
-  const sentence = h("a", { class: "sentence", "data-row": true });
-  const alert = h("a", { class: "runbook" });
-  const node = h("li", { class: "reason" }, health, h("p", {}, sentence, " ", alert));
+  const sentence = h("a.sentence", { "data-row": true });
+  const alert = h("a.runbook");
+  const node = h("li.reason", health, h("p", sentence, " ", alert));
   return { node, show: (reason) => showReason(reason, health, sentence, alert) };
 }
 
@@ -185,12 +179,30 @@ function showReason(reason, health, sentence, alert) {
 export const reasonKey = (reason) => JSON.stringify([reason.alert, reason.service, reason.task]);
 
 export const section = (title, more, ...children) =>
-  h("section", { class: "card" }, h("div", { class: "card-head" }, h("h2", {}, title), more), ...children);
+  h("section.card", h("div.card-head", h("h2", title), more), ...children);
 
-/** Plain facts as pairs: [word, value] where a value is text or an element. */
-export function facts(pairs) {
+/** Plain facts as pairs: [word, value] where a value is text or an element; what is empty is left out. */
+export function showFacts(list, pairs) {
   const shown = pairs.filter(([, value]) => value !== null && value !== undefined && value !== "");
-  return shown.map(([word, value]) => h("div", {}, h("dt", {}, word), h("dd", {}, value)));
+  keyed(list, shown, ([word]) => word, factRow);
 }
 
-export const empty = (text) => h("p", { class: "empty" }, icon("ok"), h("span", {}, text));
+function factRow([word]) {
+  const value = h("dd");
+  return {
+    node: h("div", h("dt", word), value),
+    show([, now]) {
+      // An equal one stays: somebody may be copying it.
+      if (typeof now === "string") set(value, now);
+      else if (!value.firstChild?.isEqualNode(now)) value.replaceChildren(now);
+    },
+  };
+}
+
+/** Lines of text, one list item each. */
+export const showLines = (list, lines) => keyed(list, lines, (line) => line, lineRow);
+
+function lineRow() {
+  const node = h("li");
+  return { node, show: (line) => set(node, line) };
+}

@@ -15,9 +15,13 @@ function decode(part) {
 }
 
 export function to(parts, query = {}) {
+  return `#/${parts.map(encodeURIComponent).join("/")}${queryOf(query)}`;
+}
+
+/** "?name=value" of what has a value. */
+export function queryOf(query) {
   const kept = Object.entries(query).filter(([, value]) => value !== "" && value !== null && value !== undefined);
-  const path = parts.map(encodeURIComponent).join("/");
-  return `#/${path}${kept.length ? `?${new URLSearchParams(kept)}` : ""}`;
+  return kept.length ? `?${new URLSearchParams(kept)}` : "";
 }
 
 /** The same view with some of the query changed. */

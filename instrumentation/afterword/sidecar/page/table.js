@@ -2,11 +2,7 @@
 
 import { h, keyed, set } from "./dom.js";
 
-/**
- * @param {string} label what the table holds, for those who do not see it
- * @param {{head: string, class?: string, fill: function}[]} columns
- * @param {function} keyOf the key of an item
- */
+/** `label` is for those who do not see it; a column is `{head, class, fill(td, item)}`; `keyOf(item)` names its row. */
 export function table(label, columns, keyOf) {
   const heads = columns.map((column) => h("th", { scope: "col", class: column.class, title: column.title, role: "columnheader" }, column.head));
   const body = h("tbody", { role: "rowgroup" });
@@ -16,8 +12,8 @@ export function table(label, columns, keyOf) {
     h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ...heads)),
     body,
   );
-  const nothing = h("p", { class: "empty", hidden: true });
-  const node = h("div", { class: "table" }, grid, nothing);
+  const nothing = h("p.empty", { hidden: true });
+  const node = h("div.table", grid, nothing);
   body.addEventListener("click", openRow);
   return { node, show: (items, sentence) => show(items, sentence) };
 
@@ -43,11 +39,11 @@ function openRow(event) {
 
 /** "101 to 200 of 10,000", with the ways to the pages before and after; by age where the pages have no numbers. */
 export function pager(byAge) {
-  const text = h("span", { class: "num" });
-  const back = h("a", { class: "button" }, byAge ? "Newest" : "Previous");
-  const next = h("a", { class: "button" }, byAge ? "Older" : "Next");
+  const text = h("span.num");
+  const back = h("a.button", byAge ? "Newest" : "Previous");
+  const next = h("a.button", byAge ? "Older" : "Next");
   return {
-    node: h("nav", { class: "pager", "aria-label": "Pages" }, text, back, next),
+    node: h("nav.pager", { "aria-label": "Pages" }, text, back, next),
     cursor: (at) => (byAge ? { before: at } : { offset: at }),
     show(sentence, backHref, nextHref) {
       set(text, sentence);

@@ -1,11 +1,10 @@
 // What carries the work: workers, processes, routes.
 
 import { h, kept } from "../dom.js";
-import { bytes, count, duration } from "../format.js";
+import { count, duration } from "../format.js";
 import { listing } from "../listing.js";
-import { agoCell, healthCell, made, numberCell, processOf, serviceCell, setLink, setName, setText, setWord, taskCell, textCell } from "../parts.js";
+import { agoCell, healthCell, made, numberCell, processOf, serviceCell, setLink, setName, setText, taskCell, textCell, workCell } from "../parts.js";
 import { to } from "../route.js";
-
 
 const machinery = (title, path, words, nothing, columns) =>
   listing({ title, path, asks: ["service", "offset"], columns, keyOf, words, nothing });
@@ -27,7 +26,7 @@ export const workers = () =>
 
 export const processes = () =>
   machinery("Processes", "/api/processes", ["process", "processes"], "No process that lives keeps a ledger here.", [
-    { head: "State", class: "tight", fill: (td, item) => setWord(made(td, () => h("span")), item.state, ["running", "stopping"]) },
+    workCell,
     {
       head: "Process",
       class: "wide",
@@ -44,7 +43,6 @@ export const processes = () =>
     numberCell("Loop blocked", (process) => process.loop_blocked, duration, { alarm: true, title: "How long the event loop has not turned" }),
     textCell("On the loop", (process) => process.on_loop, "cut route"),
     textCell("Threads", pool, "number"),
-    textCell("Ledger", (process) => bytes(process.ledger_bytes), "number pale"),
     textCell("Version", (process) => process.version, "pale cut tight-cut"),
     agoCell("Started", (process) => process.started),
   ]);
@@ -55,7 +53,7 @@ const pool = ({ pool_busy, pool_limit, pool_waiting }) =>
 export const routes = () =>
   machinery("Routes", "/api/routes", ["route"], "No route has scheduled work yet.", [
     textCell("Method", (route) => route.method, "tight pale"),
-    { head: "Route", class: "wide", fill: (td, item) => setText(made(td, () => h("span", { class: "cut", tabindex: "0", "data-row": true })), item.route) },
+    { head: "Route", class: "wide", fill: (td, item) => setText(made(td, () => h("span.cut", { tabindex: "0", "data-row": true })), item.route) },
     serviceCell,
     numberCell("Scheduling", (route) => route.scheduling, count, { title: "Successful responses that handed work over" }),
     numberCell("Without", (route) => route.without, count, { title: "Successful responses that handed nothing over" }),
@@ -76,5 +74,5 @@ function amounts(td, tasks) {
 function amount(task, n) {
   const name = h("span");
   setName(name, task);
-  return h("div", { class: "amount" }, name, h("span", { class: "num" }, count(n)));
+  return h("div.amount", name, h("span.num", count(n)));
 }

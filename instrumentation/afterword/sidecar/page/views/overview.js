@@ -9,26 +9,18 @@ import { list, get } from "../load.js";
 import { ENDINGS, ageCell, agoCell, endingCell, reasonKey, reasonRow, runCell, numberCell, section, setHealth, setLink, setText, stateCell, textCell, worst } from "../parts.js";
 import { changed, to } from "../route.js";
 import { table } from "../table.js";
-import { taskTable } from "./tasks.js";
+import { taskTable } from "./lists.js";
 
 const FIRST = 8; // rows of the short lists
 const LOOKED_AT = 100; // bad endings that are gathered into groups
 const MOST = 1000; // tasks that the API gives in one answer
 
 export function overview() {
-  const parts = {
-    verdict: verdict(),
-    reasons: reasons(),
-    books: booksCard(),
-    oldest: oldestRuns(),
-    endings: badEndings(),
-    charts: charts(),
-    tasks: tasks(),
-  };
-  const first = h("div", { class: "first" }, parts.reasons.node, parts.books.node);
-  const second = h("div", { class: "second" }, parts.oldest.node, parts.endings.node);
+  const parts = { verdict: verdict(), reasons: reasons(), books: booksCard(), oldest: oldestRuns(), endings: badEndings(), charts: charts(), tasks: tasks() };
+  const first = h("div.first", parts.reasons.node, parts.books.node);
+  const second = h("div.second", parts.oldest.node, parts.endings.node);
   const last = section("The last minutes", null, parts.charts.node);
-  const node = h("div", { class: "stack" }, parts.verdict.node, first, second, last, parts.tasks.node);
+  const node = h("div.stack", parts.verdict.node, first, second, last, parts.tasks.node);
   return {
     node,
     title: "Overview",
@@ -72,17 +64,16 @@ function narrowed(status, name) {
 }
 
 function verdict() {
-  const sign = h("span", { class: "sign", "aria-hidden": "true" });
+  const sign = icon("sign");
   const word = h("strong");
   const sentence = h("p");
-  const others = h("ul", { class: "chips" });
-  const node = h("section", { class: "verdict" }, sign, h("h1", {}, h("span", { class: "visually-hidden" }, "Verdict: "), word), sentence, others);
+  const others = h("ul.chips");
+  const node = h("section.verdict", sign, h("h1", h("span.visually-hidden", "Verdict: "), word), sentence, others);
   return {
     node,
     show(view, status) {
       set(word, visible(view.health));
-      node.dataset.health = view.health;
-      sign.className = `sign icon i-${view.health}`;
+      node.className = `verdict t-${view.health}`;
       set(sentence, visible(view.sentence));
       keyed(others, status.services.length > 1 ? status.services.slice(0, 12) : [], ({ service }) => service, chip);
     },
@@ -91,21 +82,21 @@ function verdict() {
 
 function chip() {
   const health = h("span");
-  const name = h("span", { class: "cut" });
-  const link = h("a", { class: "chip" }, health, name);
+  const name = h("span.cut");
+  const link = h("a.chip", health, name);
   return {
-    node: h("li", {}, link),
+    node: h("li", link),
     show(service) {
       setHealth(health, service.health);
       setText(name, service.service);
-      link.setAttribute("href", changed({ service: service.service }));
+      setLink(link, changed({ service: service.service }));
     },
   };
 }
 
 function reasons() {
-  const rows = h("ul", { class: "reasons" });
-  const amount = h("span", { class: "pale num" });
+  const rows = h("ul.reasons");
+  const amount = h("span.pale.num");
   const node = section("What is wrong", amount, rows);
   return {
     node,
@@ -120,7 +111,7 @@ function reasons() {
 
 function booksCard() {
   const books = flow();
-  const scope = h("span", { class: "pale" });
+  const scope = h("span.pale");
   const node = section("Books", scope, books.node);
   return {
     node,
@@ -138,15 +129,15 @@ function oldestRuns() {
   return {
     node,
     show({ items, total }, view) {
-      set(more, total > items.length ? `All ${count(total)}` : "All open runs");
-      more.setAttribute("href", to(["runs"], { service: view.name }));
+      set(more, `All ${plural(total, "open run")}`);
+      setLink(more, to(["runs"], { service: view.name }));
       rows.show(items, "Nothing waits and nothing runs.");
     },
   };
 }
 
 function badEndings() {
-  const more = h("a", {}, "All bad endings");
+  const more = h("a", "All bad endings");
   const totals = ENDINGS.map((ending) => total(ending));
   const last = lastOne();
   const rows = table(
@@ -154,11 +145,11 @@ function badEndings() {
     [endingCell, numberCell("Runs", (group) => group.runs, (n) => `${count(n)}${n === LOOKED_AT ? "+" : ""}`), groupCell, textCell("Reason", ({ reason }) => reason, "cut"), agoCell("Last", (group) => group.ended)],
     (group) => group.key,
   );
-  const node = section("Bad endings of the last hour", more, h("div", { class: "totals" }, ...totals.map((one) => one.node)), last.node, rows.node);
+  const node = section("Bad endings of the last hour", more, h("div.totals", ...totals.map((one) => one.node)), last.node, rows.node);
   return {
     node,
     show({ items }, view, { history, started }) {
-      more.setAttribute("href", to(["endings"], { service: view.name }));
+      setLink(more, to(["endings"], { service: view.name }));
       for (const one of totals) one.show(view);
       last.show(view, history);
       rows.show(gathered(items).slice(0, FIRST - 2), `No run ended badly since ${clockTime(history.since ?? started)}.`);
@@ -188,15 +179,15 @@ const groupCell = {
 };
 
 function total(ending) {
-  const value = h("b", { class: "num" });
-  const link = h("a", { class: `total e-${ending}` }, value, h("span", {}, ending));
+  const value = h("b.num");
+  const link = h("a", { class: `total t-${ending}` }, value, h("span", ending));
   return {
     node: link,
     show(view) {
       const n = view.services.reduce((all, service) => all + (service.recent[ending] ?? 0), 0);
       set(value, count(n));
       link.classList.toggle("none", n === 0);
-      link.setAttribute("href", to(["endings"], { ending, service: view.name }));
+      setLink(link, to(["endings"], { ending, service: view.name }));
     },
   };
 }
@@ -204,7 +195,7 @@ function total(ending) {
 function lastOne() {
   const when = agoNode(null);
   const missed = h("span");
-  const node = h("p", { class: "pale last" }, "The last one ", when, missed);
+  const node = h("p.pale.last", "The last one ", when, missed);
   return {
     node,
     show(view, history) {
@@ -223,8 +214,8 @@ function tasks() {
   return {
     node,
     show({ items, total: all }, route) {
-      set(more, all > 12 ? `All ${plural(all, "task")}` : "All tasks");
-      more.setAttribute("href", to(["tasks"], { service: route.query.service }));
+      set(more, `All ${plural(all, "task")}`);
+      setLink(more, to(["tasks"], { service: route.query.service }));
       rows.show(items.slice(0, 12), "No task is known yet. It appears with its first run.");
     },
   };
@@ -233,11 +224,10 @@ function tasks() {
 /** What stands where nothing has ever been seen. */
 export function nobody(sidecar) {
   return h(
-    "section",
-    { class: "card nobody" },
-    icon("empty"),
-    h("h1", {}, "No application keeps a ledger here yet"),
-    h("p", {}, "This sidecar looks into ", h("code", { class: "break" }, visible(sidecar.directory)), ". Start the application as the same user with the same AFTERWORD_DIR, and with one line:"),
-    h("pre", {}, h("code", {}, "import afterword\n\nafterword.instrument(app)")),
+    "section.card.nobody",
+    icon("i-empty"),
+    h("h1", "No application keeps a ledger here yet"),
+    h("p", "This sidecar looks into ", h("code", visible(sidecar.directory)), ". Start the application as the same user with the same AFTERWORD_DIR, and with one line:"),
+    h("pre", h("code", "import afterword\n\nafterword.instrument(app)")),
   );
 }

@@ -1,7 +1,7 @@
 // One run: what happened to it and when, where it is stuck, where it came from, and what to do about runs like it.
 
 import { clockTime, duration, fullTime, visible } from "../format.js";
-import { ENDINGS, STATES, facts, gaugeBox, section, setName, setWord, since } from "../parts.js";
+import { ENDINGS, STATES, gaugeBox, section, setName, setWord, showFacts, showLines, since } from "../parts.js";
 import { get, Problem } from "../load.js";
 import { h, icon, keyed, set } from "../dom.js";
 import { markdown } from "../markdown.js";
@@ -10,20 +10,19 @@ import { runbookHref, taskHref, to } from "../route.js";
 export function run() {
   const word = h("span");
   const name = h("a");
-  const why = h("p", { class: "why" });
+  const why = h("p.why");
   const age = gaugeBox();
-  const timeline = h("ol", { class: "timeline" });
-  const about = h("dl", { class: "facts" });
-  const stack = h("ol", { class: "calls" });
+  const timeline = h("ol.timeline");
+  const about = h("dl.facts");
+  const stack = h("ol.calls");
   const stackCard = section("Where it is stuck, the innermost call last", null, stack);
   const book = h("div");
   const node = h(
-    "div",
-    { class: "stack" },
-    h("header", { class: "head" }, h("h1", {}, word, name), why, age.node),
-    h("div", { class: "halves" }, section("Timeline", null, timeline), section("About it", null, about)),
+    "div.stack",
+    h("header.head", h("h1", word, name), why, age.node),
+    h("div.halves", section("Timeline", null, timeline), section("About it", null, about)),
     stackCard,
-    h("section", { class: "card" }, book),
+    h("section.card", book),
   );
   let shownBook = null;
   return {
@@ -40,13 +39,12 @@ export function run() {
       why.hidden = Boolean(open);
       showAge(age, open);
       keyed(timeline, withGaps(detail.timeline), (step) => step.what, stepRow);
-      about.replaceChildren(...facts(aboutFacts(it, detail)));
+      showFacts(about, aboutFacts(it, detail));
       stackCard.hidden = !open?.stack.length;
-      set(stack, "");
-      stack.append(...(open?.stack ?? []).map((call) => h("li", {}, h("code", {}, visible(call)))));
+      showLines(stack, (open?.stack ?? []).map(visible));
       if (shownBook !== detail.runbook) {
         shownBook = detail.runbook;
-        book.replaceChildren(detail.runbook ? markdown(detail.runbook, 2) : h("p", { class: "empty" }, "No alert speaks of runs like this."));
+        book.replaceChildren(detail.runbook ? markdown(detail.runbook, 2) : h("p.empty", "No alert speaks of runs like this."));
       }
     },
   };
@@ -76,10 +74,10 @@ const withGaps = (steps) => steps.map((step, i) => ({ ...step, gap: i ? step.at 
 
 function stepRow() {
   const what = h("b");
-  const gap = h("span", { class: "pale num" });
-  const time = h("time", { class: "num" });
-  const note = h("span", { class: "pale break" });
-  const node = h("li", {}, time, h("div", {}, what, " ", gap, h("br"), note));
+  const gap = h("span.pale.num");
+  const time = h("time.num");
+  const note = h("span.pale");
+  const node = h("li", time, h("div", what, " ", gap, h("br"), note));
   return {
     node,
     show(step) {
@@ -96,15 +94,15 @@ function stepRow() {
 function aboutFacts(it, { trace_url, alert }) {
   const service = h("a", { href: to([], { service: it.service }) }, visible(it.service));
   const process = h("a", { href: to(["runs"], { process: it.process }) }, `${visible(it.process)} (pid ${it.pid})`);
-  const traced = /^https?:\/\//.test(trace_url) ? h("a", { href: trace_url, rel: "noreferrer", target: "_blank" }, `${it.trace_id} `, icon("out")) : it.trace_id;
+  const traced = /^https?:\/\//.test(trace_url) ? h("a", { href: trace_url, rel: "noreferrer", target: "_blank" }, `${it.trace_id} `, icon("i-out")) : it.trace_id;
   return [
     ["Service", service],
     ["Kind", visible(it.kind)],
     ["Route", visible(it.route)],
     ["Process", process],
-    ["Run", h("code", {}, it.id)],
-    ["Trace", it.trace_id && h("code", {}, traced)],
-    ["Span", it.span_id && h("code", {}, it.span_id)],
+    ["Run", h("code", it.id)],
+    ["Trace", it.trace_id && h("code", traced)],
+    ["Span", it.span_id && h("code", it.span_id)],
     ["Alert", alert && h("a", { href: runbookHref(alert) }, visible(alert))],
   ];
 }

@@ -6,7 +6,7 @@ import { markdown } from "../markdown.js";
 import { visible } from "../format.js";
 
 export function runbook() {
-  const node = h("section", { class: "card" });
+  const node = h("section.card");
   return {
     node,
     title: "Runbook",

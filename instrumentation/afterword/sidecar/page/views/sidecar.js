@@ -2,22 +2,21 @@
 
 import { agoNode } from "../clock.js";
 import { count, duration, visible } from "../format.js";
-import { facts, section, setWord } from "../parts.js";
+import { section, setWord, showFacts, showLines } from "../parts.js";
 import { h } from "../dom.js";
-import { keptSentence } from "./endings.js";
+import { keptSentence } from "./lists.js";
 import { troubles } from "../troubles.js";
 
 export function sidecar() {
   const word = h("span");
-  const list = h("ul", { class: "reasons" });
-  const general = h("dl", { class: "facts" });
-  const numbers = h("dl", { class: "facts" });
+  const list = h("ul.troubles");
+  const general = h("dl.facts");
+  const numbers = h("dl.facts");
   const kept = h("p");
   const node = h(
-    "div",
-    { class: "stack" },
-    h("header", { class: "head" }, h("h1", {}, word, "Sidecar"), list),
-    h("div", { class: "halves" }, section("Where it looks", null, general), section("What it met", null, numbers)),
+    "div.stack",
+    h("header.head", h("h1", word, "Sidecar"), list),
+    h("div.halves", section("Where it looks", null, general), section("What it met", null, numbers)),
     section("History of bad endings", null, kept),
   );
   return {
@@ -27,16 +26,16 @@ export function sidecar() {
     show(_, { sidecar: it, at }) {
       const found = troubles(it);
       setWord(word, found.length ? (it.problem ? "blind" : "degraded") : "ok", ["ok", "degraded", "blind"]);
-      list.replaceChildren(...found.map((sentence) => h("li", { class: "trouble break" }, sentence)));
-      general.replaceChildren(...facts(generalFacts(it, at)));
-      numbers.replaceChildren(...facts(numberFacts(it)));
+      showLines(list, found);
+      showFacts(general, generalFacts(it, at));
+      showFacts(numbers, numberFacts(it));
       kept.textContent = keptSentence(it.history);
     },
   };
 }
 
 const generalFacts = (it, at) => [
-  ["Directory", h("code", { class: "break" }, visible(it.directory))],
+  ["Directory", h("code", visible(it.directory))],
   ["Version", visible(it.version)],
   ["Started", agoNode(it.started)],
   ["Last word", agoNode(at)],

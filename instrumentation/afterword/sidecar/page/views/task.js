@@ -6,22 +6,21 @@ import { flow } from "../books.js";
 import { h, keyed, set } from "../dom.js";
 import { count, duration, visible } from "../format.js";
 import { get, list, Problem } from "../load.js";
-import { facts, reasonKey, reasonRow, section, setHealth, setName } from "../parts.js";
+import { reasonKey, reasonRow, section, setHealth, setName, showFacts } from "../parts.js";
 import { taskHref, to } from "../route.js";
-import { endingTable } from "./endings.js";
-import { runTable } from "./runs.js";
+import { endingTable, runTable } from "./lists.js";
 
 const FIRST = 20;
 
 export function task() {
   const health = h("span");
   const name = h("span");
-  const where = h("p", { class: "pale where" });
-  const others = h("p", { class: "others" });
-  const reasons = h("ul", { class: "reasons" });
+  const where = h("p.pale.where");
+  const others = h("p.others");
+  const reasons = h("ul.reasons");
   const books = flow();
-  const limits = h("dl", { class: "facts" });
-  const causes = h("dl", { class: "facts" });
+  const limits = h("dl.facts");
+  const causes = h("dl.facts");
   const plots = charts();
   const runs = runTable();
   const endings = endingTable();
@@ -29,11 +28,10 @@ export function task() {
   const allEndings = h("a");
   const causesCard = section("Why", null, causes);
   const node = h(
-    "div",
-    { class: "stack" },
-    h("header", { class: "head" }, h("h1", {}, health, name), where, others, reasons),
+    "div.stack",
+    h("header.head", h("h1", health, name), where, others, reasons),
     section("Books", null, books.node),
-    h("div", { class: "halves" }, section("Limits and habit", null, limits), causesCard),
+    h("div.halves", section("Limits and habit", null, limits), causesCard),
     section("The last minutes", null, plots.node),
     section("Open runs", allRuns, runs.node),
     section("Bad endings", allEndings, endings.node),
@@ -50,8 +48,8 @@ export function task() {
       showOthers(others, data.others);
       keyed(reasons, status.reasons.filter((reason) => reason.service === found.service && reason.task === found.task), reasonKey, reasonRow);
       books.show(found.books);
-      limits.replaceChildren(...facts(limitFacts(found)));
-      causes.replaceChildren(...facts(causeFacts(found.books)));
+      showFacts(limits, limitFacts(found));
+      showCauses(causes, found.books);
       causesCard.hidden = !causes.firstChild;
       plots.node.parentNode.hidden = data.series.at.length < 2;
       plots.show(data.series);
@@ -105,9 +103,17 @@ function limitFacts(found) {
   ];
 }
 
-function causeFacts(books) {
+/** Each ending with its causes, the most frequent first. */
+function showCauses(list, books) {
   const groups = [["failed", books.errors], ["lost", books.lost_by_reason], ["dropped", books.dropped_by_reason], ["cancelled", books.cancelled_by_reason]];
-  return groups.flatMap(([ending, causes]) =>
-    Object.entries(causes).sort((a, b) => b[1] - a[1]).map(([cause, n]) => [h("span", {}, h("span", { class: `word w-${ending}` }, ending), " ", visible(cause)), count(n)]),
+  const causes = groups.flatMap(([ending, found]) =>
+    Object.entries(found).sort((a, b) => b[1] - a[1]).map(([cause, n]) => ({ ending, cause, n })),
   );
+  keyed(list, causes, ({ ending, cause }) => `${ending} ${cause}`, causeRow);
+}
+
+function causeRow({ ending, cause }) {
+  const amount = h("dd");
+  const word = h("span", { class: `word t-${ending}` }, ending);
+  return { node: h("div", h("dt", word, " ", visible(cause)), amount), show: ({ n }) => set(amount, count(n)) };
 }

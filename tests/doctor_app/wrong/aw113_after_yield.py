@@ -1,0 +1,21 @@
+# mypy: ignore-errors
+from fastapi import APIRouter, BackgroundTasks, Depends
+
+router = APIRouter()
+
+
+def count(what: str) -> None:
+    print(what)
+
+
+def counted(tasks: BackgroundTasks):
+    tasks.add_task(count, "in")
+    try:
+        yield
+    finally:
+        tasks.add_task(count, "out")  # AW113
+
+
+@router.get("/counted")
+async def route(seen=Depends(counted)):
+    return {}
