@@ -4,6 +4,8 @@ import asyncio
 import logging
 import os
 import sqlite3
+import subprocess
+import sys
 import time
 
 import pytest
@@ -337,3 +339,20 @@ def test_a_reason_is_cut_at_what_there_is_room_for(directory):
     read = ledgers.reader(path_of(one))
     assert [e.reason for e in read.bad_endings()] == ["ä" * 24]
     read.close()
+
+
+def test_a_python_without_sqlite_keeps_books_all_the_same(writer, directory):
+    """Some are built without: then there is no history, and that is said."""
+    one = writer()
+    one.do("wait")
+    one.kill()
+    look = (
+        "import sys; sys.modules['sqlite3'] = None; from pathlib import Path\n"
+        "from afterword.books.bookkeeper import Bookkeeper\n"
+        "for folds in (False, True):\n"
+        "    keeper = Bookkeeper(Path(sys.argv[1]), folds=folds); keeper.history.open()\n"
+        "    lost = [sum(task.lost.values()) for task in keeper.scan().totals.tasks.values()]\n"
+        "    print(lost, keeper.history.counts().problem)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", look, str(directory)], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["[1] this Python has no sqlite3", "[1] this Python has no sqlite3"]

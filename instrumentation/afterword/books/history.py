@@ -7,7 +7,6 @@ and its number there, so it is in once, whoever tries again. No mapping, no shar
 import contextlib
 import logging
 import os
-import sqlite3
 import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,7 +16,10 @@ from typing import Any, Final
 
 from afterword.books.ended import BY_DEATH, Ended
 from afterword.books.model import TaskKey
+from afterword.books.sqlite import MISSING, sqlite3
 
+#: A connection to SQLite.
+Connection = Any
 FILE_NAME: Final = "history.sqlite3"
 #: Bad endings that are kept: in all, and of one ending of one task, so that a storm leaves room for the others.
 LIMIT, LIMIT_OF_ONE = 10_000, 1_000
@@ -80,7 +82,7 @@ class History:
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / FILE_NAME
-        self._problem = ""
+        self._problem = MISSING
         #: Whether this one looks after it: then it also puts in what living processes have kept.
         self.opened = False
         #: By ledger, the last sequence that was read; only to ask the file less often.
@@ -89,10 +91,12 @@ class History:
     @property
     def wanted(self) -> bool:
         """Whether somebody has asked for it."""
-        return os.path.lexists(self._path)
+        return not MISSING and os.path.lexists(self._path)
 
     def open(self) -> None:
         """Keep bad endings from now on. Never raises: `counts` says what is wrong."""
+        if MISSING:
+            return
         self.opened = True
         if not self.wanted:
             with self._guarded(), self._connected(create=True):
@@ -146,7 +150,7 @@ class History:
             with self._guarded(), self._connected() as file, file:
                 file.execute("DELETE FROM read WHERE at < ?", (int(time.time()) - 86400 * 30,))
 
-    def _insert(self, file: sqlite3.Connection, found: list[Ended]) -> None:
+    def _insert(self, file: Connection, found: list[Ended]) -> None:
         marks = ", ".join("?" * 16)
         rows = [(one.uuid, one.sequence, *one.key, one.id, *astuple(one)[4:]) for one in found]
         file.executemany(f"INSERT OR IGNORE INTO ended ({_COLUMNS}) VALUES ({marks})", rows)  # noqa: S608 - constants
@@ -159,7 +163,7 @@ class History:
         oldest = "SELECT number FROM ended ORDER BY number DESC LIMIT 1 OFFSET ?"
         file.execute(f"DELETE FROM ended WHERE number <= ({oldest})", (LIMIT,))  # noqa: S608 - a constant
 
-    def _count(self, file: sqlite3.Connection, name: str, n: int) -> None:
+    def _count(self, file: Connection, name: str, n: int) -> None:
         if n > 0:
             more = "ON CONFLICT (name) DO UPDATE SET n = n + excluded.n"
             file.execute(f"INSERT INTO counted VALUES (?, ?) {more}", (name, n))  # noqa: S608 - a constant
@@ -229,7 +233,7 @@ class History:
             self._path.rename(self._path.with_name(f"{FILE_NAME}.corrupt-{int(time.time())}"))
 
     @contextlib.contextmanager
-    def _connected(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
+    def _connected(self, *, create: bool = False) -> Iterator[Connection]:
         self._check(create=create)
         file = connect(self._path, "rw")
         try:
@@ -250,12 +254,12 @@ class History:
             raise OSError(f"{self._path} is no plain file")
 
 
-def connect(path: Path, mode: str) -> sqlite3.Connection:
+def connect(path: Path, mode: str) -> Connection:
     """Open a file that is there, to read (``ro``) or to write as well (``rw``)."""
     return sqlite3.connect(f"{path.as_uri()}?mode={mode}", uri=True, timeout=_PATIENCE, isolation_level=None)
 
 
-def prepare(file: sqlite3.Connection) -> None:
+def prepare(file: Connection) -> None:
     """Make the tables of a new one.
 
     Raises:
