@@ -146,7 +146,7 @@ def test_an_overdue_run_has_its_age_its_deadline_its_route_and_its_stack(api):
     (run,) = until(lambda: [run for run in one.items("runs?state=overdue") if run["stack"]])
     assert (run["task"], run["route"], run["limit"]) == ("shop_app.mail", "GET /order/{n}", 0.5)
     assert run["age"] > 0.5
-    assert [line.rpartition(" in ")[2] for line in run["stack"]] == ["answer", "mail"]
+    assert [line.rpartition(" in ")[2] for line in run["stack"]] == ["mail", "answer"]
     detail = one.ask(f"runs/{run['id']}")
     assert detail["run"]["id"] == run["id"]
     assert [step["what"] for step in detail["timeline"]] == ["scheduled", "started", "due", "now"]

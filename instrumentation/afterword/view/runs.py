@@ -63,7 +63,7 @@ def run_of(run: OpenRun, now: int) -> Run:
         limit=_limit(run),
         trace_id=f"{run.trace:032x}" if run.trace else "",
         span_id=f"{run.span:016x}" if run.span else "",
-        stack=list(run.stack or ((run.stuck_at,) if run.stuck_at else ())),
+        stack=list(reversed(run.stack or ((run.stuck_at,) if run.stuck_at else ()))),
     )
 
 
