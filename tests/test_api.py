@@ -213,7 +213,7 @@ def test_a_probe_is_red_while_work_that_must_run_was_lost(api):
     until(lambda: one.items("runs?task=shop_app.mail"))
     one.kill()
     one.serve()
-    until(lambda: any("shop_app.mail lost" in reason["sentence"] for reason in one.ask("status")["reasons"]))
+    until(lambda: any("shop_app.mail was lost" in reason["sentence"] for reason in one.ask("status")["reasons"]))
     assert one.ask("services/shop/health?window=600", 503)["health"] == "bad"
     until(lambda: one.sidecar.get("/api/services/shop/health?window=1")[0] == 200, 15)
 

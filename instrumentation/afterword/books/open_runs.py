@@ -1,6 +1,6 @@
 """The open runs of the processes that live, one by one: which, since when, by which route, where it is stuck."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,23 +41,39 @@ class OpenRun:
     resource: Mapping[str, Any]
 
 
-def open_runs(reader: LedgerReader, snapshot: Snapshot, clock: Clock) -> list[OpenRun]:
-    """What a living process has open; ``reader`` has read the snapshot.
+class OpenOfProcess:
+    """The open runs of one living process: compared by a few words each, made one by one only when asked for."""
 
-    Raises:
-        afterword.ledger.layout.LayoutError: the file was cut short.
-    """
-    slots = reader.open_slots()
-    stuck = reader.stuck() if any(slot.phase == words.RUNNING for slot in slots) else {}
-    resource = resource_of(snapshot.header, reader.resource())
-    return [_run(slot, snapshot, clock, stuck, resource) for slot in slots if slot.task in snapshot.tasks]
+    def __init__(self, reader: LedgerReader, snapshot: Snapshot, clock: Clock) -> None:
+        """Take what ``reader``, which has read the snapshot, finds open now.
+
+        Raises:
+            afterword.ledger.layout.LayoutError: the file was cut short.
+        """
+        self.snapshot, self.clock = snapshot, clock
+        self.slots = reader.open_slots()
+        self._stuck = reader.stuck()
+        self._resource = resource_of(snapshot.header, reader.resource())
+
+    def read(self, places: Iterable[int] | None = None) -> list[OpenRun]:
+        """The runs at some places of `OpenSlots.briefs`, in their order; all of them by default."""
+        slots = self.slots if places is None else self.slots.read(places)
+        known = (slot for slot in slots if slot.task in self.snapshot.tasks)
+        return [_run(slot, self.snapshot, self.clock, self._stuck, self._resource) for slot in known]
+
+    def find(self, name: str) -> OpenRun | None:
+        """The run of this name."""
+        if not self.snapshot.header.uuid.hex().startswith(name.partition("-")[0]):
+            return None
+        place = self.slots.place_of(name)
+        return next(iter(self.read([place])), None) if place is not None else None
 
 
 def overdue_runs(reader: LedgerReader, snapshot: Snapshot, clock: Clock) -> list[OpenRun]:
-    """Those of `open_runs` that have been running for too long; where the slots show none, nothing more is read."""
+    """Those that have been running for too long; where the slots show none, nothing more is read."""
     if not any(task.running.over for task in snapshot.tasks.values()):
         return []
-    return [run for run in open_runs(reader, snapshot, clock) if run.overdue]
+    return [run for run in OpenOfProcess(reader, snapshot, clock).read() if run.overdue]
 
 
 def _run(

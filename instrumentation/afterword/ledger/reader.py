@@ -18,7 +18,7 @@ from afterword import words
 from afterword.ledger import bad_endings, layout, records
 from afterword.ledger.bad_endings import BadEnding
 from afterword.ledger.layout import BUCKETS, ENDING_LANES, LANE_CANCELLED, ORDINAL_SHIFT, LayoutError
-from afterword.ledger.open_slots import OpenSlot, read_open_slots
+from afterword.ledger.open_slots import OpenSlots
 from afterword.ledger.slot_table import find_oldest, find_progress, find_stuck, repair
 from afterword.ledger.snapshot import Exemplar, RouteSnapshot, Runtime, Snapshot, TaskSnapshot
 
@@ -136,7 +136,7 @@ class LedgerReader:
             find_stuck(stacks, slots, tables[layout.SLOTS].offset // 8, snapshot.tasks, seen_ns)
         return snapshot
 
-    def open_slots(self) -> list[OpenSlot]:
+    def open_slots(self) -> OpenSlots:
         """The open runs, one by one; after `snapshot`, which reads what the tasks are.
 
         Raises:
@@ -148,7 +148,7 @@ class LedgerReader:
         linked = self._table(layout.LINKED, min(n, tables[layout.LINKED].count)) if layout.LINKED in tables else None
         workers = frozenset(number for number, (_, kind, _) in self._names.items() if kind == words.WORKER)
         first, uuid = tables[layout.SLOTS].offset // 8, self.header.uuid
-        return list(read_open_slots(self._table(layout.SLOTS, n), linked, first, uuid, workers))
+        return OpenSlots(self._table(layout.SLOTS, n), linked, first, uuid, workers)
 
     def stuck(self) -> dict[tuple[int, int], str]:
         """Where runs were stuck, by the word their slot begins at and when they started (monotonic ns)."""

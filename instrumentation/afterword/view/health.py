@@ -21,27 +21,43 @@ Recent = Mapping[TaskKey, Mapping[str, int]]
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """Something that may be wrong with a task now: how many, the worst it can be, its sentence and its alert."""
+    """Something that may be wrong with a task now: how many, the worst that is, what one and several do, its alert."""
 
-    count: Callable[[TaskKey, TaskBooks], int]
+    count: Callable[[TaskBooks], int]
     worst: Health
-    sentence: str
+    one: str
+    several: str
     alert: str
 
 
-_IS_NOW: Final = (
-    _State(lambda _, b: b.ended, "bad", "{n} of worker {task} ended while the process goes on", "AfterwordWorkerEnded"),
-    _State(lambda _, b: b.stalled, "bad", "{n} of worker {task} made no progress", "AfterwordWorkerStalled"),
-    _State(lambda _, b: b.overdue, "degraded", "{n} of {task} running beyond their deadline", "AfterwordTaskOverdue"),
-    _State(lambda _, b: b.late, "degraded", "{n} of {task} waiting beyond their start deadline", "AfterwordTaskLate"),
-)
-#: By ending: the worst it can be, and its alert.
-_HAPPENED: Final[Mapping[str, tuple[Health, str]]] = {
-    words.LOST: ("bad", "AfterwordTaskLost"),
-    words.DROPPED: ("bad", "AfterwordTaskDropped"),
-    words.FAILED: ("degraded", "AfterwordTaskFailed"),
-    words.SWALLOWED: ("degraded", "AfterwordTaskSwallowedError"),
-    words.CANCELLED: ("degraded", "AfterwordTaskCancelled"),
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """Something that may have happened to runs lately: the worst that is, to one and to several, its alert."""
+
+    worst: Health
+    one: str
+    several: str
+    alert: str
+
+
+_OF_WORKERS: Final = (
+    _State(lambda b: b.ended, "bad", "ended while its process goes on", "ended in {n} processes that go on",
+           "AfterwordWorkerEnded"),
+    _State(lambda b: b.stalled, "bad", "makes no progress", "makes no progress in {n} processes",
+           "AfterwordWorkerStalled"),
+)  # fmt: skip
+_OF_RUNS: Final = (
+    _State(lambda b: b.overdue, "degraded", "is running beyond its deadline", "are running beyond their deadline",
+           "AfterwordTaskOverdue"),
+    _State(lambda b: b.late, "degraded", "has been waiting to start for too long",
+           "have been waiting to start for too long", "AfterwordTaskLate"),
+)  # fmt: skip
+_EVENTS: Final[Mapping[str, _Event]] = {
+    words.LOST: _Event("bad", "was lost", "were lost", "AfterwordTaskLost"),
+    words.DROPPED: _Event("bad", "was dropped", "were dropped", "AfterwordTaskDropped"),
+    words.FAILED: _Event("degraded", "failed", "failed", "AfterwordTaskFailed"),
+    words.SWALLOWED: _Event("degraded", "only logged an error", "only logged an error", "AfterwordTaskSwallowedError"),
+    words.CANCELLED: _Event("degraded", "was cancelled", "were cancelled", "AfterwordTaskCancelled"),
 }
 
 
@@ -50,36 +66,63 @@ def worst(found: Iterable[Health]) -> Health:
     return max(found, key=HEALTH.index, default="ok")
 
 
-def reasons(scan: Scan, recent: Recent) -> list[Reason]:
-    """All that is wrong, the worst first."""
+def reasons(scan: Scan, recent: Recent, window: float) -> list[Reason]:
+    """All that is wrong, the worst first.
+
+    Args:
+        scan: The books.
+        recent: What ended badly within the window.
+        window: How long that is, in seconds.
+    """
     totals = scan.totals
     found = [*_of_the_sidecar(scan)]
     for name, service in totals.services.items():
         found += _of_a_service(name, service)
     for key, books in totals.tasks.items():
-        stops = bool(totals.services[key.service].stopping) if key.service in totals.services else False
-        found += _of_a_task(key, books, recent.get(key, {}), stops=stops)
+        if key.kind == words.WORKER:
+            stops = key.service in totals.services and bool(totals.services[key.service].stopping)
+            found += _of_a_worker(key, books, stops=stops)
+        else:
+            found += _of_states(key, books)
+        found += _of_events(key, books, recent.get(key, {}), window)
     return sorted(found, key=lambda reason: -HEALTH.index(reason.health))
 
 
-def _of_a_task(key: TaskKey, books: TaskBooks, recent: Mapping[str, int], *, stops: bool) -> Iterator[Reason]:
-    must_run = books.importance == words.MUST_RUN
-    for state in _IS_NOW:
-        if n := state.count(key, books):
-            yield _reason(key, state.worst, state.sentence.format(n=n, task=key.task), state.alert, must_run=must_run)
+def _of_a_worker(key: TaskKey, books: TaskBooks, *, stops: bool) -> Iterator[Reason]:
+    for state in _OF_WORKERS:
+        if n := state.count(books):
+            does = state.one if n == 1 else state.several.format(n=n)
+            yield _reason(key, books, state.worst, f"worker {key.task} {does}", state.alert)
     is_open = books.running or books.waiting or books.ended
-    is_gone = books.started_total and not is_open and not sum(books.finished[words.SUCCEEDED]) and not stops
-    if key.kind == words.WORKER and is_gone:
-        yield _reason(key, "bad", f"worker {key.task} runs in no process", "AfterwordWorkerEnded", must_run=must_run)
-    for ending, (how_bad, alert) in _HAPPENED.items():
+    if books.started_total and not is_open and not sum(books.finished[words.SUCCEEDED]) and not stops:
+        yield _reason(key, books, "bad", f"worker {key.task} runs in no process", "AfterwordWorkerEnded")
+
+
+def _of_states(key: TaskKey, books: TaskBooks) -> Iterator[Reason]:
+    for state in _OF_RUNS:
+        if n := state.count(books):
+            yield _reason(key, books, state.worst, _said_of(key, n, state.one, state.several), state.alert)
+
+
+def _of_events(key: TaskKey, books: TaskBooks, recent: Mapping[str, int], window: float) -> Iterator[Reason]:
+    for ending, event in _EVENTS.items():
         dies_with_its_process = key.kind == words.WORKER and ending == words.LOST  # the next one begins another
         if (n := recent.get(ending, 0)) and not dies_with_its_process:
-            sentence = f"{n} of {key.task} {ending}" + (" an error" if ending == words.SWALLOWED else "")
-            yield _reason(key, how_bad, sentence, alert, must_run=must_run)
+            sentence = f"{_said_of(key, n, event.one, event.several)} in the last {_lasting(window)}"
+            yield _reason(key, books, event.worst, sentence, event.alert)
 
 
-def _reason(key: TaskKey, health: Health, sentence: str, alert: str, *, must_run: bool) -> Reason:
-    return Reason(health if must_run else "degraded", sentence, alert, key.service, key.task)
+def _said_of(key: TaskKey, n: int, one: str, several: str) -> str:
+    return f"1 run of {key.task} {one}" if n == 1 else f"{n:,} runs of {key.task} {several}"
+
+
+def _lasting(seconds: float) -> str:
+    return f"{seconds / 60:g} minutes" if seconds > 60 else f"{seconds:g} s"
+
+
+def _reason(key: TaskKey, books: TaskBooks, health: Health, sentence: str, alert: str) -> Reason:
+    how = health if books.importance == words.MUST_RUN else "degraded"
+    return Reason(how, sentence, alert, key.service, key.task, key.kind)
 
 
 def _of_a_service(name: str, service: ServiceBooks) -> Iterator[Reason]:

@@ -26,6 +26,7 @@ class Reason:
     alert: str
     service: str
     task: str = ""
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)

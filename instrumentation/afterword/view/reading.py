@@ -1,6 +1,7 @@
 """One look at a directory: everything that page, API and terminal show comes from here."""
 
 import functools
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Final
 from afterword import __version__
 from afterword.books.bookkeeper import Bookkeeper
 from afterword.books.history import LIMIT
-from afterword.books.open_runs import OpenRun, open_runs
+from afterword.books.open_runs import OpenOfProcess
 from afterword.books.scan import Scan
 from afterword.view import detail, health
 from afterword.view.endings import EndingQuery, ending_of, history_of
@@ -61,7 +62,7 @@ class Look:
     @functools.cached_property
     def reasons(self) -> list[Reason]:
         """All that is wrong, the worst first."""
-        return health.reasons(self._scan, self.lately(self._window))
+        return self.reasons_within(self._window)
 
     def lately(self, seconds: float) -> health.Recent:
         """Bad endings of the last ``seconds``, by task and ending."""
@@ -69,18 +70,18 @@ class Look:
 
     def reasons_within(self, window: float) -> list[Reason]:
         """The same, with lost work of the last ``window`` seconds."""
-        return health.reasons(self._scan, self.lately(window))
+        return health.reasons(self._scan, self.lately(window), window)
 
     @functools.cached_property
     def tasks(self) -> list[Task]:
         """All tasks, the worst first."""
-        bad: dict[tuple[str, str], list[Health]] = {}
+        bad: dict[tuple[str, str, str], list[Health]] = {}
         for reason in self.reasons:
-            bad.setdefault((reason.service, reason.task), []).append(reason.health)
+            bad.setdefault((reason.service, reason.task, reason.kind), []).append(reason.health)
         recent = self._bookkeeper.history.recent(self.at - HOUR)
         found = []
         for key, books in self._totals.tasks.items():
-            how = health.worst(bad.get((key.service, key.task), ()))
+            how = health.worst(bad.get(key, ()))
             found.append(task_of(key, books, how, *recent.get(key, ({}, 0))))
         return sorted(found, key=_worst_first)
 
@@ -92,18 +93,18 @@ class Look:
         return Status(self.at, verdict, _sentence(verdict, self.reasons), self.reasons, services, self._sidecar())
 
     @functools.cached_property
-    def open_runs(self) -> list[OpenRun]:
+    def open_runs(self) -> list[OpenOfProcess]:
         """The open runs of all living processes, as they are kept."""
-        return [run for found in self._bookkeeper.of_living(open_runs) for run in found]
+        return self._bookkeeper.of_living(OpenOfProcess)
 
     @functools.cached_property
     def runs(self) -> list[Run]:
         """The open runs, those with the least time left to their limit first."""
-        return self.select(RunQuery(limit=len(self.open_runs))).items
+        return self.select(RunQuery(limit=sys.maxsize)).items
 
     def select(self, query: RunQuery) -> Found:
         """Some of the open runs."""
-        return select(self.open_runs, query, int(self.at * 1e9))
+        return select(self.open_runs, query)
 
     @functools.cached_property
     def processes(self) -> list[Process]:
@@ -208,9 +209,10 @@ class View:
     def run(self, name: str) -> RunDetail | None:
         """One run by its id: open, or kept because it ended badly; None if it is neither."""
         look = self.look()
-        for run in look.open_runs:
-            if run.id == name:
-                return detail.of_open(run_of(run, int(look.at * 1e9)), look.at, self._trace_url)
+        for process in look.open_runs:
+            run = process.find(name)
+            if run is not None:
+                return detail.of_open(run_of(run, process.clock), look.at, self._trace_url)
         ended = self.endings(EndingQuery(run=name, limit=1)).items
         return detail.of_ended(ended[0], self._trace_url) if ended else None
 

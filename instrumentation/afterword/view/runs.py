@@ -1,10 +1,16 @@
 """Open runs as a person is shown them, and which of them were asked for."""
 
-from collections.abc import Iterable
+import heapq
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from afterword import words
-from afterword.books.open_runs import OpenRun
+from afterword.books.one_ledger import Clock
+from afterword.books.open_runs import OpenOfProcess, OpenRun
+from afterword.ledger import layout
+from afterword.ledger.snapshot import TaskSnapshot
 from afterword.view.model import Run, State
 
 
@@ -33,27 +39,67 @@ class Found:
     total: int
 
 
-def select(runs: Iterable[OpenRun], query: RunQuery, now: int) -> Found:
-    """The page of a query.
-
-    Args:
-        runs: All of them.
-        query: Which of them.
-        now: Unix ns.
-    """
-    found = [run for run in runs if _is_asked_for(run, query, now)]
-    found.sort(key=_since if query.sort == "age" else lambda run: (_left(run, now), _since(run)))
-    return Found([run_of(run, now) for run in found[query.offset : query.offset + query.limit]], len(found))
+def select(processes: Sequence[OpenOfProcess], query: RunQuery) -> Found:
+    """The page of a query over the open runs of some processes; only the runs on it are made."""
+    found = [place for number, process in enumerate(processes) for place in _places(number, process, query)]
+    page = heapq.nsmallest(query.offset + query.limit, found)[query.offset :]
+    runs = [(processes[number], processes[number].read([place])) for _, _, number, place in page]
+    return Found([run_of(run, process.clock) for process, made in runs for run in made], len(found))
 
 
-def run_of(run: OpenRun, now: int) -> Run:
-    """One run; ``now`` in Unix ns."""
+#: What runs are sorted by, then which process and which place there.
+_Place = tuple[float, int, int, int]
+
+
+def _places(number: int, process: OpenOfProcess, query: RunQuery) -> Iterator[_Place]:
+    """The runs of a process that are asked for, by what they are sorted by."""
+    header, now, offset = process.snapshot.header, process.clock.now_ns, process.clock.offset_ns
+    if query.service not in (None, header.service) or query.process not in (None, header.uuid.hex()):
+        return
+    limits = {
+        task.number: _limits(task)
+        for task in process.snapshot.tasks.values()
+        if query.task in (None, task.name) and query.kind in (None, task.kind)
+    }
+    since = -math.inf if query.since is None else query.since * 1e9 - offset
+    until = math.inf if query.until is None else query.until * 1e9 - offset
+    wanted, by_age = frozenset(query.state), query.sort == "age"
+    for place, ctl, scheduled, started in process.slots.briefs():
+        limit = limits.get(ctl >> layout.TASK_SHIFT & layout.TASK_MASK)
+        if limit is None or not since <= scheduled <= until:
+            continue
+        state = ctl & layout.STATE_MASK
+        began = started if state == layout.IS_RUNNING else scheduled
+        left = limit[state] - (now - began)
+        if not wanted or not wanted.isdisjoint(_STATES[state, left < 0]):
+            yield (began + offset if by_age else left, began + offset, number, place)
+
+
+#: An overdue run is running as well, a late one waits.
+_STATES: Final = {
+    (layout.IS_WAITING, False): (words.WAITING,),
+    (layout.IS_WAITING, True): (words.WAITING, "late"),
+    (layout.IS_RUNNING, False): (words.RUNNING,),
+    (layout.IS_RUNNING, True): (words.RUNNING, "overdue"),
+}
+
+
+def _limits(task: TaskSnapshot) -> dict[int, float]:
+    """How long its runs may be in each state, in ns. A worker runs as long as its process."""
+    deadline = None if task.kind == words.WORKER else task.declaration.deadline
+    by_state = {layout.IS_WAITING: task.declaration.start_deadline, layout.IS_RUNNING: deadline}
+    return {state: limit * 1e9 if limit else math.inf for state, limit in by_state.items()}
+
+
+def run_of(run: OpenRun, clock: Clock) -> Run:
+    """One run, with the clock of its process."""
+    now = clock.now_ns + clock.offset_ns
     return Run(
         id=run.id,
         service=run.key.service,
         task=run.key.task,
         kind=run.key.kind,
-        state=state_of(run, now),
+        state=_state(run, now),
         route=run.route,
         pid=run.pid,
         process=run.uuid,
@@ -67,29 +113,11 @@ def run_of(run: OpenRun, now: int) -> Run:
     )
 
 
-def state_of(run: OpenRun, now: int) -> State:
-    """What it is at, and whether for too long."""
+def _state(run: OpenRun, now: int) -> State:
+    """What it is at, and whether for too long; ``now`` in Unix ns."""
     if run.phase == words.RUNNING:
         return "overdue" if run.overdue else "running"
     return "late" if now - run.scheduled > run.start_deadline * 1e9 else "waiting"
-
-
-def _is_asked_for(run: OpenRun, query: RunQuery, now: int) -> bool:
-    key = run.key
-    return not (
-        (query.task is not None and key.task != query.task)
-        or (query.service is not None and key.service != query.service)
-        or (query.kind is not None and key.kind != query.kind)
-        or (query.process is not None and run.uuid != query.process)
-        or (query.since is not None and run.scheduled < query.since * 1e9)
-        or (query.until is not None and run.scheduled > query.until * 1e9)
-        or (query.state and not _states(run, now) & set(query.state))
-    )
-
-
-def _states(run: OpenRun, now: int) -> set[str]:
-    """An overdue run is running as well, a late one waits."""
-    return {run.phase, state_of(run, now)}
 
 
 def _since(run: OpenRun) -> int:
@@ -100,9 +128,3 @@ def _limit(run: OpenRun) -> float | None:
     if run.phase == words.WAITING:
         return run.start_deadline or None
     return None if run.key.kind == words.WORKER else run.deadline or None
-
-
-def _left(run: OpenRun, now: int) -> float:
-    """Seconds to its limit, negative beyond it."""
-    limit = _limit(run)
-    return float("inf") if limit is None else limit - (now - _since(run)) / 1e9

@@ -36,6 +36,7 @@ let failures = 0;
 
 let busy = false;
 let wanted = false;
+let nothing = null; // what stands in an empty place
 let timer = 0;
 let last = 0;
 
@@ -67,8 +68,9 @@ function show(data) {
   view.show(data, status, route);
   problem = null;
   failures = 0;
-  if (view.node.parentNode !== main) {
-    main.replaceChildren(view.node);
+  const node = emptyPlace() ? (nothing ??= nobody(status.sidecar)) : view.node;
+  if (node.parentNode !== main) {
+    main.replaceChildren(node);
     arrive();
   }
   around();
@@ -223,17 +225,13 @@ element("theme").addEventListener("click", () => {
   refresh(); // the charts are drawn, not styled
 });
 
-/** Nothing was ever seen here: one sentence instead of seven empty lists. */
+/** Nothing was ever seen here, and nothing hides it: one sentence instead of seven empty lists. */
 function emptyPlace() {
-  return status && !status.services.length && !status.sidecar.ledgers && !route.view;
+  const { services, sidecar: eye } = status;
+  return !route.view && !services.length && !eye.ledgers && !eye.problem && !eye.unknown;
 }
 
 function word(found) {
-  if (found && emptyPlace()) {
-    main.replaceChildren(nobody(found.sidecar));
-    around();
-    return;
-  }
   if (found && !(view.once && view.node.parentNode)) refresh();
   around();
 }

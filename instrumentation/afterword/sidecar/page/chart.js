@@ -1,7 +1,7 @@
 // Three small charts of the last minutes that share their time, drawn by uPlot.
 
 import { h, set } from "./dom.js";
-import { clockTime, count } from "./format.js";
+import { count, timeOfDay } from "./format.js";
 
 const HEIGHT = 112;
 const PANELS = [
@@ -19,7 +19,7 @@ export function charts() {
     node,
     show(series) {
       const values = columns(series);
-      for (const one of panels) one.show(series.at, values, series.step);
+      for (const one of panels) one.show(series.at, values);
     },
     close() {
       resized.disconnect();
@@ -53,15 +53,15 @@ function panel({ title, unit, lines, bars }) {
     const data = plot.data;
     const at = index ?? data[0].length - 1;
     lines.forEach((_, i) => set(values[i], spoken(data[i + 1][at], unit)));
-    set(when, index === null || index === undefined ? "" : clockTime(data[0][at]));
+    set(when, index === null || index === undefined ? "" : timeOfDay(data[0][at]));
   }
 
   return {
     node,
-    show(at, columns_, step) {
-      const data = [at, ...lines.map(([name]) => columns_[name])];
+    show(at, found) {
+      const data = [at, ...lines.map(([name]) => found[name])];
       if (at.length < 2) return lines.forEach((_, i) => set(values[i], "–"));
-      plot ??= draw(place, lines, bars, step, read);
+      plot ??= draw(place, lines, bars, read);
       plot.setData(data);
       read(plot.cursor.idx);
     },
@@ -77,7 +77,7 @@ function spoken(value, unit) {
   return `${Number.isInteger(value) ? count(value) : value.toFixed(1)}${unit}`;
 }
 
-function draw(place, lines, bars, step, read) {
+function draw(place, lines, bars, read) {
   const paths = bars ? uPlot.paths.bars({ size: [0.8, 12, 2], align: -1 }) : uPlot.paths.linear();
   const series = lines.map(([, colour]) => ({
     stroke: () => paint(colour),
@@ -93,7 +93,10 @@ function draw(place, lines, bars, step, read) {
     legend: { show: false },
     cursor: { sync: { key: "afterword" }, y: false, drag: { x: false, y: false }, points: { show: !bars, size: 6 } },
     scales: { y: { range: (_, low, high) => [0, Math.max(bars ? 4 : 1, high * 1.1)] } },
-    axes: [axis({ space: 72, size: 24, values: (_, ticks) => ticks.map((at) => clockTime(at).slice(0, step < 5 ? 8 : 5)) }), axis({ space: 32, size: (_, values) => 12 + 7 * Math.max(1, ...(values ?? []).map((value) => value.length)), incrs: bars ? [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000, 10000] : undefined })],
+    axes: [
+      axis({ space: 72, size: 24, values: (_, ticks) => ticks.map((at) => timeOfDay(at).slice(0, 5)) }),
+      axis({ space: 32, size: (_, values) => 12 + 7 * Math.max(1, ...(values ?? []).map((value) => value.length)) }),
+    ],
     series: [{}, ...series],
     hooks: { setCursor: [(plot) => read(plot.cursor.idx)] },
   };

@@ -37,6 +37,8 @@ export function whole(seconds) {
 
 const trim = (n) => (n < 9.95 ? n.toFixed(1).replace(/\.0$/, "") : n.toFixed(0));
 
+export const timeOfDay = (at) => CLOCK.format(new Date(at * 1000));
+
 /** 12:03:21 today, 27 Nov, 12:03 on another day. */
 export function clockTime(at) {
   const date = new Date(at * 1000);

@@ -170,7 +170,7 @@ function showReason(reason, health, sentence, alert) {
   setHealth(health, reason.health);
   set(sentence, visible(reason.sentence));
   // A reason names no kind: the search finds the task of whatever kind it is.
-  setLink(sentence, reason.task ? taskHref({ ...reason, kind: "any" }) : runbookHref(reason.alert));
+  setLink(sentence, reason.task ? taskHref({ ...reason, kind: reason.kind || "any" }) : runbookHref(reason.alert));
   set(alert, visible(reason.alert));
   setLink(alert, runbookHref(reason.alert));
   setTitle(alert, `What to do: the runbook of ${visible(reason.alert)}`);
