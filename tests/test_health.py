@@ -1,6 +1,7 @@
 """The verdict: what is wrong is said with its number, and what is well is left in peace."""
 
 import dataclasses
+import time
 
 import pytest
 
@@ -81,7 +82,72 @@ def test_a_worker_that_no_process_runs_is_gone(directory, verdict):
     worker.start(worker.schedule())
     killed(one)
     alive = owner(directory)
-    assert verdict() == ("bad", ["worker poll runs in no process"])
+    assert verdict() == ("bad", ["worker poll died with its process and runs in no other"])
+    end(alive)
+
+
+def test_a_deploy_that_takes_a_worker_away_is_well(directory, verdict):
+    """It was stopped in order, also when the one before it was killed."""
+    one = owner(directory)
+    mail(one, "poll", words.WORKER).start(mail(one, "poll", words.WORKER).schedule())
+    killed(one)
+    two = owner(directory)
+    mail(two, "poll", words.WORKER).start(mail(two, "poll", words.WORKER).schedule())
+    verdict()
+    two.set_word(layout.W_TICK, time.monotonic_ns())
+    end(two)
+    three = owner(directory)
+    for _ in range(2):
+        assert verdict() == ("ok", [])
+    end(three)
+
+
+def test_a_service_that_is_retired_is_forgotten(directory, verdict, monkeypatch):
+    """After an hour nobody waits for it."""
+    end(owner(directory))
+    other = owner(directory)
+    other.service = "other"
+    end(other)
+    assert verdict()[0] == "degraded"
+    monkeypatch.setattr("afterword.view.health._RETIRED", 0.0)
+    assert verdict() == ("ok", [])
+
+
+def test_what_no_history_has_is_in_the_verdict(directory):
+    """A storm of failures, a history that is locked, a Python without SQLite: the books grow all the same."""
+    one = owner(directory)
+    task = account(one)
+    view = View(directory, fold=True)
+    assert view.look().status.verdict == "ok"
+    task.drop(task.schedule(), 0)
+    view._last = None
+    status = view.look().status
+    assert (status.verdict, status.reasons[0].sentence) == ("bad", "1 run of mail was dropped in the last 5 minutes")
+    end(one)
+
+
+def test_books_that_can_be_read_are_not_blind(directory, verdict):
+    """New processes cannot keep books there, and that is said; those that are there do."""
+    one = owner(directory)
+    account(one).schedule()
+    directory.chmod(0o777)
+    how, told = verdict()
+    assert how == "degraded"
+    assert "writable by others" in told[0]
+    end(one)
+
+
+def test_lost_work_is_said_before_dropped_work(directory, verdict):
+    """However much of either."""
+    one, alive = owner(directory), owner(directory)
+    for _ in range(5):
+        account(one, "a").drop(account(one, "a").schedule(), 0)
+    account(one, "b").schedule()
+    verdict()
+    killed(one)
+    view = View(directory, fold=True)
+    view.bookkeeper.history.open()
+    assert view.look().status.sentence.startswith("1 run of b was lost")
     end(alive)
 
 

@@ -1,6 +1,7 @@
 """Bad endings one by one: each is kept once, whoever looks, and survives the processes that had and that kept it."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import sqlite3
@@ -17,7 +18,9 @@ from afterword.books import history as history_
 from afterword.books.bookkeeper import Bookkeeper
 from afterword.books.ended import BY_DEATH
 from afterword.books.history import FILE_NAME, Query
+from afterword.hooks.process import PROCESS
 from afterword.ledger import bad_endings, layout
+from afterword.ledger.accounts import Declaration
 from tests import ledgers
 from tests.ledgers import path_of
 from tests.sidecars import Writer
@@ -168,7 +171,7 @@ def test_what_a_process_kept_itself_is_read_also_when_it_is_gone(directory, book
     keeper.scan()
     one = ledgers.owner(directory)
     mail = ledgers.account(one)
-    note(mail, ended(mail.mark - 1))
+    note(one, mail, ended(0))
     ledgers.end(one)
     assert [(e.sequence, e.reason) for e in kept(keeper)] == [(1, "ValueError")]
 
@@ -197,9 +200,9 @@ def test_who_only_reads_sees_everything_and_writes_nothing(writer, directory, bo
     assert {path.name: path.stat().st_mtime_ns for path in directory.iterdir()} == before
 
 
-def note(account, found):
+def note(one, account, found):
     """Keep one as the hooks do."""
-    account.keep(found)
+    one.ledger.note_ending(account, found)
 
 
 def ended(task, reason="ValueError", ending="failed"):
@@ -212,10 +215,10 @@ def test_a_storm_leaves_room_for_the_others_and_is_counted(directory, bookkeeper
     """More than a ledger keeps between two looks: the newest are there, the others are counted as missed."""
     one, keeper = ledgers.owner(directory), bookkeeper()
     mail, rare = ledgers.account(one), ledgers.account(one, "rare")
-    note(rare, ended(rare.mark - 1))
+    note(one, rare, ended(0))
     keeper.scan()
     for n in range(layout.MAX_ENDINGS + 50):
-        note(mail, ended(mail.mark - 1, f"E{n}"))
+        note(one, mail, ended(0, f"E{n}"))
     found = kept(keeper, limit=1000)
     assert [e.key.task for e in found[:2]] == ["rare", "mail"]
     assert found[-1].reason == f"E{layout.MAX_ENDINGS + 49}"
@@ -229,10 +232,10 @@ def test_the_history_is_bounded_for_each_task_and_in_all(directory, bookkeeper, 
     monkeypatch.setattr(history_, "LIMIT", 8)
     one, keeper = ledgers.owner(directory), bookkeeper()
     accounts = [ledgers.account(one, name) for name in ("rare", "mail", "push")]
-    note(accounts[0], ended(0))
+    note(one, accounts[0], ended(0))
     for account in accounts[1:]:
         for n in range(20):
-            note(account, ended(account.mark - 1, f"E{n}"))
+            note(one, account, ended(0, f"E{n}"))
             keeper.scan()
     tasks = [e.key.task for e in kept(keeper)]
     assert (tasks.count("mail"), tasks.count("push"), len(tasks)) == (3, 5, 8)
@@ -244,13 +247,13 @@ def test_pages_go_back_in_time_without_a_gap(directory, bookkeeper):
     one, keeper = ledgers.owner(directory), bookkeeper()
     mail = ledgers.account(one)
     for n in range(7):
-        note(mail, ended(0, f"E{n}"))
+        note(one, mail, ended(0, f"E{n}"))
     keeper.scan()
     seen, before = [], None
     while True:
         page = keeper.history.page(Query(before=before, limit=3))
         seen += [e.reason for _, e in page.items]
-        note(mail, ended(0, "later"))
+        note(one, mail, ended(0, "later"))
         keeper.scan()
         if not page.more:
             break
@@ -275,9 +278,9 @@ def test_what_is_asked_for_is_found(directory, bookkeeper, query, found):
     """By service, task, kind, ending, reason and time."""
     one, keeper = ledgers.owner(directory), bookkeeper()
     mail, push = ledgers.account(one), ledgers.account(one, "push")
-    note(mail, ended(mail.mark - 1, "A"))
-    note(mail, ended(mail.mark - 1, "A", "dropped"))
-    note(push, ended(push.mark - 1, "B"))
+    note(one, mail, ended(0, "A"))
+    note(one, mail, ended(0, "A", "dropped"))
+    note(one, push, ended(0, "B"))
     assert len(kept(keeper, **query)) == found
 
 
@@ -285,7 +288,7 @@ def test_a_file_that_is_no_database_is_set_aside(directory, bookkeeper, caplog):
     """It costs the history, not the scrape; the next look begins another."""
     (directory / FILE_NAME).write_bytes(b"x" * 5000)
     one, keeper = ledgers.owner(directory), bookkeeper()
-    note(ledgers.account(one), ended(0))
+    note(one, ledgers.account(one), ended(0))
     keeper.scan()
     assert list(directory.glob(f"{FILE_NAME}.corrupt-*"))
     keeper.history.open()
@@ -308,7 +311,8 @@ def test_what_is_not_ours_is_left_alone(directory, bookkeeper, tmp_path, what):
             file.execute("PRAGMA user_version = 99")
         file.close()
     keeper = bookkeeper()
-    note(ledgers.account(ledgers.owner(directory)), ended(0))
+    one = ledgers.owner(directory)
+    note(one, ledgers.account(one), ended(0))
     assert kept(keeper) == []
     assert keeper.history.counts().problem
     assert elsewhere.read_bytes() == b""
@@ -319,8 +323,8 @@ def test_a_record_that_is_written_over_is_no_record(directory):
     """A reader that comes in the middle waits for the next look."""
     one = ledgers.owner(directory)
     mail = ledgers.account(one)
-    note(mail, ended(0, "first"))
-    note(mail, ended(0, "second"))
+    note(one, mail, ended(0, "first"))
+    note(one, mail, ended(0, "second"))
     read = ledgers.reader(path_of(one))
     assert [e.reason for e in read.bad_endings()] == ["first", "second"]
     view, table = ledgers.context_of(one).words, read.header.sections[layout.ENDINGS]
@@ -335,7 +339,7 @@ def test_a_record_that_is_written_over_is_no_record(directory):
 def test_a_reason_is_cut_at_what_there_is_room_for(directory):
     """Never inside of a character."""
     one = ledgers.owner(directory)
-    note(ledgers.account(one), ended(0, "ä" * 40 + "\n"))
+    note(one, ledgers.account(one), ended(0, "ä" * 40 + "\n"))
     read = ledgers.reader(path_of(one))
     assert [e.reason for e in read.bad_endings()] == ["ä" * 24]
     read.close()
@@ -356,3 +360,45 @@ def test_a_python_without_sqlite_keeps_books_all_the_same(writer, directory):
     )
     done = subprocess.run([sys.executable, "-c", look, str(directory)], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["[1] this Python has no sqlite3", "[1] this Python has no sqlite3"]
+
+
+def test_runs_of_a_ledger_that_was_removed_keep_their_id_and_their_route(client, bookkeeper, caplog):
+    """A cleaner took the file: the process goes on in another, and the run it had open is still the same."""
+    keeper = bookkeeper()
+    client.get("/cancelled")
+    keeper.scan()
+    owner = PROCESS.owner
+    assert owner is not None
+    before = owner.path
+    before.unlink()
+    owner._check_file()
+    assert owner.path != before
+    client.get("/cancel")
+    client.get("/fails/7")
+    found = {ended.ending: ended for ended in kept(keeper)}
+    assert (found["cancelled"].route, found["failed"].route) == ("GET /cancelled", "GET /fails/{n}")
+    assert found["cancelled"].uuid == before.stem
+    assert found["cancelled"].scheduled
+    told = {record.run_id for record in caplog.records if hasattr(record, "run_id")}
+    assert told == {ended.id for ended in found.values()}
+
+
+def test_a_forked_child_tells_nothing_of_its_parents_runs(client, bookkeeper):
+    """It has copies of them, and ends none."""
+    client.get("/cancelled")
+    owner = PROCESS.owner
+    assert owner is not None
+    mine = owner.account("mail", "background", Declaration())
+    inherited = mine.schedule()
+    since = mine.start(inherited)
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        with contextlib.suppress(BaseException):
+            own = mine.schedule()
+            mine.fail(inherited, since, ValueError)
+            mine.fail(own, mine.start(own), KeyError)
+            status = 0
+        os._exit(status)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert [(ended.ending, ended.reason, ended.pid) for ended in kept(bookkeeper())] == [("failed", "KeyError", pid)]

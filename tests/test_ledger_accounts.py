@@ -319,3 +319,16 @@ def test_a_collected_run_gives_its_slot_back_and_has_no_end(directory):
     assert (books.running, books.lost) == (0, {COLLECTED: 192})
     assert totals(path_of(one), dead=False).service("shop").overflow == {}
     one.close()
+
+
+def test_a_task_that_is_first_met_after_the_file_was_removed_is_booked(directory):
+    """The process goes on in another ledger, where its account is new."""
+    one = owner(directory)
+    known = account(one)
+    run = known.schedule()
+    path_of(one).unlink()
+    one._check_file()
+    fresh = account(one, "fresh")
+    fresh.succeed(other := fresh.schedule(), fresh.start(other))
+    known.succeed(run, known.start(run))
+    assert totals(path_of(one), dead=False).task(key("fresh")).finished[words.SUCCEEDED][0] == 1

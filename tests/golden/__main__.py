@@ -86,9 +86,11 @@ def _of_the_fourth_release(one: Owner, mail: Account, runs: list[Run]) -> None:
     """A traced failure, a drop of a run without a slot, and where a run is stuck, frame by frame."""
     ledger = one.ledger
     assert ledger is not None
-    failed = BadEnding(0, mail.mark - 1, words.FAILED, "KeyError", 1, runs[2], 10, 20, 30, 0xABC << 64 | 0xDEF, 0x99)
-    mail.keep(failed)
-    mail.keep(failed._replace(ending=words.DROPPED, reason=words.SIBLING_FAILED, route=0, run=-7, started=0, trace=0))
+    failed = BadEnding(0, 0, words.FAILED, "KeyError", 1, runs[2], 10, 20, 30, 0xABC << 64 | 0xDEF, 0x99)
+    ledger.note_ending(mail, failed)
+    ledger.note_ending(
+        mail, failed._replace(ending=words.DROPPED, reason=words.SIBLING_FAILED, route=0, run=-7, started=0, trace=0)
+    )
     places = ("shop/app.py:12 in send", "lib/http.py:7 in post", "shop/app.py:12 in send")
     ledger.note_stack(runs[8], layout.STACK_SEPARATOR.join(places))
 

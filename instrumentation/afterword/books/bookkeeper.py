@@ -37,6 +37,8 @@ _LOGGER: Final = logging.getLogger("afterword.sidecar")
 #: Task names one directory may have, over all processes and all time.
 MAX_TASKS: Final = 1000
 _ATTEMPTS: Final = 3
+#: For so long dead ledgers wait for the history, in seconds.
+_HOLD: Final = 30.0
 T = TypeVar("T")
 
 
@@ -65,6 +67,8 @@ class Bookkeeper:
         #: Whether a death is noticed when it happens, from now on; and when each was (Unix ns).
         self.watched = False
         self._died: dict[str, int] = {}
+        #: Dead ledgers that are not folded because the history cannot be written, and since when (Unix seconds).
+        self._held: dict[str, float] = {}
         self._boot_id = file.boot_id()
         self._time_namespace = file.namespace("time")
 
@@ -72,15 +76,13 @@ class Bookkeeper:
         """Read everything, book and fold what is dead, and return the books."""
         with self._lock:
             began = time.monotonic()
-            self.history.refresh()
             listing, reading, known = self._look_and_read()
             now = time.time()
             totals = self._sum(reading)
             newly_born = self._births(totals, now)
             unfolded = {uuid: dead for uuid, dead in reading.dead.items() if uuid not in self._carried.folded}
             if not self._folds:
-                for uuid, dead in unfolded.items():
-                    self.history.put_dead(uuid, dead.ended)
+                self.history.put({uuid: dead.ended for uuid, dead in unfolded.items()})
             elif (unfolded or newly_born or self._left_over(listing)) and known:
                 self._fold(unfolded, listing, now)
             return Scan(
@@ -114,19 +116,18 @@ class Bookkeeper:
         with self._lock:
             for reader in self._directory.known():
                 with contextlib.suppress(OSError, LayoutError):
-                    if self.history.unread(reader.header.uuid.hex(), reader.n_endings()):
+                    uuid = reader.header.uuid.hex()
+                    if self.history.unread(uuid, reader.n_endings()):
                         clock = clock_of(reader.header, self._boot_id, self._time_namespace)
-                        self._keep_endings(reader, reader.snapshot(dead=False, now_ns=clock.now_ns), clock)
-
-    def _keep_endings(self, reader: LedgerReader, snapshot: Snapshot, clock: Clock) -> None:
-        self.history.put_kept(reader.header.uuid.hex(), kept_by(snapshot, clock, reader.bad_endings()))
+                        snapshot = reader.snapshot(dead=False, now_ns=clock.now_ns)
+                        self.history.put({uuid: list(kept_by(snapshot, clock, reader.bad_endings()))})
 
     def sweep(self) -> None:
         """Remove leftovers of processes that died while they began."""
         with self._lock, contextlib.suppress(OSError):
             self._directory.sweep(time.time())
             self.outbox.sweep(time.time())
-            self.history.sweep()
+            self.history.sweep({reader.header.uuid.hex() for reader in self._directory.known()})
 
     # -- reading
 
@@ -136,6 +137,8 @@ class Bookkeeper:
             began = now_on_both_clocks()
             listing = self._directory.look()
             reading = self._read(listing)
+            self.history.refresh()  # behind the look: what was folded since is in there by now
+            self.history.put(reading.kept)
             known = self._refresh_carried()
             if attempt == _ATTEMPTS or not paused_since(began):
                 return listing, reading, known
@@ -154,7 +157,7 @@ class Bookkeeper:
                 else:
                     reading.living.add(of_living(snapshot, clock))
                     if self.history.unread(uuid, reader.n_endings()):
-                        self._keep_endings(reader, snapshot, clock)
+                        reading.kept[uuid] = list(kept_by(snapshot, clock, reader.bad_endings()))
             except LayoutError as error:
                 self._directory.set_aside(uuid, error, listing)
             except OSError:
@@ -252,13 +255,13 @@ class Bookkeeper:
         if not self._refresh_carried():
             return
         fresh = {uuid: left for uuid, left in dead.items() if uuid not in self._carried.folded}
+        fresh = self._kept_in_history(fresh, now)
         unsaved = {key: at for key, at in self._born.items() if key not in self._carried.born}
         if fresh or unsaved:
             merged = Carried(Totals(), {**unsaved, **self._carried.born}, dict(self._carried.folded))
             merged.totals.add(self._carried.totals)
             for uuid, left in fresh.items():
                 self._keep_spans(uuid, left.spans)
-                self.history.put_dead(uuid, left.ended)
                 merged.totals.add(left.totals, self._admits)
                 merged.folded[uuid] = now
             merged.forget_old_folds(now, keep=listing.ledgers.keys())
@@ -271,6 +274,16 @@ class Bookkeeper:
             self._directory.forget(uuid)
             self._died.pop(uuid, None)
             self.history.forget(uuid)
+            self._held.pop(uuid, None)
+
+    def _kept_in_history(self, dead: dict[str, Dead], now: float) -> dict[str, Dead]:
+        """Those whose bad endings are kept; the others lie where they are and are counted there, for some time."""
+        if self.history.put({uuid: left.ended for uuid, left in dead.items()}):
+            return dead
+        given_up = {uuid: left for uuid, left in dead.items() if now - self._held.setdefault(uuid, now) > _HOLD}
+        for left in given_up.values():
+            self.history.give_up(left.ended)
+        return {uuid: left for uuid, left in dead.items() if uuid in given_up or not left.ended}
 
     def _keep_spans(self, uuid: str, batch: Batch) -> None:
         try:

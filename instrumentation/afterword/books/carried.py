@@ -122,7 +122,8 @@ def _from_json(data: dict[str, Any]) -> Carried:
 
 
 def _service_to_json(books: ServiceBooks) -> dict[str, Any]:
-    return {"exits": books.exits, "overflow": books.overflow, "internal_errors": books.internal_errors}
+    return {"exits": books.exits, "overflow": books.overflow, "internal_errors": books.internal_errors,
+            "last_seen": books.last_seen}  # fmt: skip
 
 
 def _service_from_json(data: dict[str, Any]) -> ServiceBooks:
@@ -130,6 +131,7 @@ def _service_from_json(data: dict[str, Any]) -> ServiceBooks:
         exits=_counts(data["exits"]),
         overflow=_counts(data["overflow"]),
         internal_errors=_count(data["internal_errors"]),
+        last_seen=_seconds(data.get("last_seen", 0)),
     )
 
 
@@ -145,6 +147,8 @@ def _task_to_json(books: TaskBooks) -> dict[str, Any]:
         "cancelled": books.cancelled,
         "swallowed": books.swallowed,
         "every": books.every,
+        "died": books.died,
+        "stopped": books.stopped,
         "wait_seconds": books.wait_seconds,
         "run_seconds": books.run_seconds,
         "last_success": books.last_success,
@@ -172,6 +176,8 @@ def _task_from_json(data: dict[str, Any]) -> TaskBooks:
             for of, trace, span, value, at in data.get("exemplars", [])
         },
         every=_seconds(data.get("every", 0)),
+        died=_seconds(data.get("died", 0)),
+        stopped=_seconds(data.get("stopped", 0)),
         wait_seconds=_seconds(data["wait_seconds"]),
         run_seconds=_seconds(data["run_seconds"]),
         last_success=_seconds(data["last_success"]),

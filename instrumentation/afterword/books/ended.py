@@ -13,6 +13,7 @@ from afterword.ledger.snapshot import Snapshot
 
 #: The sequence of a run that its process did not end itself.
 BY_DEATH: Final = 0
+_MAX: Final = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +38,12 @@ class Ended:
 
 
 def kept_by(snapshot: Snapshot, clock: Clock, found: Iterable[BadEnding]) -> Iterator[Ended]:
-    """What a process has kept of its own runs."""
+    """What a process has kept of its own runs, up to the first whose task is newer than the snapshot."""
     header = snapshot.header
     for one in found:
         task = snapshot.tasks.get(one.task)
         if task is None:
-            continue
+            return  # the next look knows it
         began = words.RUNNING if one.started else words.WAITING
         yield Ended(
             uuid=header.uuid.hex(),
@@ -75,13 +76,18 @@ def left_open(snapshot: Snapshot, lost: Iterable[LostRun]) -> Iterator[Ended]:
             phase=run.phase,
             route=run.route,
             pid=snapshot.header.pid,
-            scheduled=run.scheduled,
-            started=run.started,
-            ended=run.ended,
+            scheduled=_bounded(run.scheduled),
+            started=_bounded(run.started),
+            ended=_bounded(run.ended),
             trace=f"{run.trace:032x}" if run.trace else "",
             span=f"{run.span:016x}" if run.span else "",
         )
 
 
 def _unix(monotonic_ns: int, clock: Clock) -> int:
-    return monotonic_ns + clock.offset_ns if monotonic_ns else 0
+    return _bounded(monotonic_ns + clock.offset_ns) if monotonic_ns else 0
+
+
+def _bounded(unix_ns: int) -> int:
+    """A word of a damaged ledger may be anything."""
+    return min(max(unix_ns, 0), _MAX)

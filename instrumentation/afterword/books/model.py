@@ -93,6 +93,9 @@ class TaskBooks:
     ended: int = 0
     stalled: int = 0
     progress: float = 0.0
+    #: When the last one died with its process, and when the last was stopped with it in order (Unix seconds).
+    died: float = 0.0
+    stopped: float = 0.0
     stuck: list[str] = field(default_factory=list)
     #: By what it is of and which of those (`OF_BUCKET`, "3"), the newest of all processes.
     exemplars: dict[tuple[str, ...], Exemplar] = field(default_factory=dict)
@@ -144,6 +147,7 @@ class TaskBooks:
         self.ended += other.ended
         self.stalled += other.stalled
         self.progress = _older(self.progress, other.progress)
+        self.died, self.stopped = max(self.died, other.died), max(self.stopped, other.stopped)
         self.stuck += [place for place in other.stuck if place not in self.stuck]
         self.every = other.every or self.every
         for of, exemplar in other.exemplars.items():
@@ -167,6 +171,8 @@ class ServiceBooks:
     exits: Counter[str] = field(default_factory=Counter)
     overflow: Counter[str] = field(default_factory=Counter)
     internal_errors: int = 0
+    #: The last sign of life of a process that is gone (Unix seconds).
+    last_seen: float = 0.0
     #: Of the processes that live: when the first was asked to stop (Unix seconds), the worst loop lag and, by the
     #: task on it, how long a loop has not turned (seconds), the thread pools together.
     stopping: float = 0.0
@@ -182,6 +188,7 @@ class ServiceBooks:
         self.exits.update(other.exits)
         self.overflow.update(other.overflow)
         self.internal_errors += other.internal_errors
+        self.last_seen = max(self.last_seen, other.last_seen)
         self.stopping = _older(self.stopping, other.stopping)
         self.lag = max(self.lag, other.lag)
         for task, seconds in other.blocked.items():

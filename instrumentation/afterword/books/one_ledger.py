@@ -107,7 +107,11 @@ def of_dead(snapshot: Snapshot, clock: Clock, boot_id: bytes) -> Totals:
         exits[words.EXIT_UNKNOWN if unknown and not clean else ended] += 1
     if list(totals.unbalanced()):
         raise layout.LayoutError("unbalanced", "more runs ended than began")
+    last_seen = clock.unix(max(snapshot.runtime.tick, snapshot.header.monotonic_ns))
+    totals.service(snapshot.header.service).last_seen = last_seen
     for key, books in totals.tasks.items():
+        if key.kind == words.WORKER and books.running:
+            books.died, books.stopped = (0.0, last_seen) if clean else (last_seen, 0.0)
         if key.kind == words.WORKER and clean:
             _stop_worker(books)
         for phase, n in ((words.WAITING, books.waiting), (words.RUNNING, books.running)):

@@ -39,4 +39,6 @@ class Reading:
     """The ledgers of a scan: what lives together, what is dead one by one."""
 
     living: Totals = field(default_factory=Totals)
+    #: Bad endings that living processes have kept and nobody has read yet, by ledger.
+    kept: dict[str, list[Ended]] = field(default_factory=dict)
     dead: dict[str, Dead] = field(default_factory=dict)

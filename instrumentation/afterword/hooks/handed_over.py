@@ -8,7 +8,7 @@ from afterword.hooks.tracer import TRACING, Place
 from afterword.ledger.slots import Run
 
 if TYPE_CHECKING:
-    from afterword.ledger.accounts import Account
+    from afterword.ledger.open_ledger import OpenLedger
 
 
 class RunSpan:
@@ -27,10 +27,16 @@ RUNS: Final[dict[Run, Any]] = {}
 PROCESS.at_standing_aside.append(RUNS.clear)
 
 
-def describe(account: "Account", run: Run) -> tuple[str, str]:
+def describe(run: Run) -> tuple[str, str]:
     """A run's name for people, and the route that scheduled it, as ``METHOD template`` or an empty text."""
+    ledger = ledger_of(run)
+    return ("", "") if ledger is None else ledger.describe(run, ledger.context.words)
+
+
+def ledger_of(run: Run) -> "OpenLedger | None":
+    """The ledger that a run is booked in: an earlier one of this process may hold it."""
     owner = PROCESS.owner
-    return ("", "") if owner is None or owner.ledger is None else owner.ledger.describe(run, account.words)
+    return None if owner is None else owner.ledger_of(run) or owner.ledger
 
 
 def attach_handed_over(run: Run) -> Any:

@@ -16,7 +16,7 @@ def fields() -> tuple[str, str, str, str]:
     task = name = ""
     if PROCESS.active and account is not None and not run.afterword_ended:
         task, number = account.name, getattr(run, "afterword_number", 0) or getattr(run, "run", 0)
-        name = describe(account, number)[0] if type(number) is int and number else ""
+        name = describe(number)[0] if type(number) is int and number else ""
     if not TRACING.on:
         return task, name, "", ""
     return task, name, *ids_of(TRACING.api.get_current_span().get_span_context())

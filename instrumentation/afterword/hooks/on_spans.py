@@ -13,7 +13,7 @@ from afterword.ledger.slots import Run
 
 def identity(account: Account, run: Run) -> dict[str, Any]:
     """What a span says of its run from the beginning."""
-    return spans.identity(account.name, account.kind, *describe(account, run), account.function)
+    return spans.identity(account.name, account.kind, *describe(run), account.function)
 
 
 def ended_badly(span: Any, outcome: str, reason: str) -> None:

@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from afterword import spans, words
-from afterword.hooks.handed_over import RUNS, RunSpan, describe
+from afterword.hooks.handed_over import RUNS, RunSpan, describe, ledger_of
 from afterword.hooks.process import PROCESS
 from afterword.ledger import layout
 from afterword.ledger.accounts import Account
 from afterword.ledger.bad_endings import BadEnding
+from afterword.ledger.open_ledger import OpenLedger
 from afterword.ledger.records import exception_name
 from afterword.ledger.slots import Run, route_of
 
@@ -64,27 +65,32 @@ def _telling(
     account: Account, end: Callable[..., None], ending: str, reason_of: Callable[[Any], str]
 ) -> Callable[..., None]:
     def end_and_tell(run: Run, *how: Any) -> None:
-        ended, told = None, None
+        ledger, ended, told = None, None, None
         try:
             reason = reason_of(how)
-            if run and not (account.kind == words.WORKER and reason == words.CANCELLED_SHUTDOWN):
-                ended = _ended(account, run, ending, reason)
+            ledger = None if _is_how_it_should_end(account, reason) else ledger_of(run)
+            if run and ledger is not None and ledger.is_own(run):
+                ended = _ended(ledger, run, ending, reason)
                 if LOGGER.isEnabledFor(logging.WARNING):
-                    told = _told(account, ended, *describe(account, run))
+                    told = _told(account, ended, *describe(run))
         except Exception as error:  # noqa: BLE001 - observing may never break the work
             PROCESS.note(error)
         end(run, *how)
-        if ended is not None:  # booked first: who is killed in between has it in the books, once
-            _keep(account, ended)
+        if ended is not None and ledger is not None:  # booked first: who is killed in between has it there, once
+            _keep(ledger, account, ended)
         if told is not None:
             _tell(*told)
 
     return end_and_tell
 
 
-def _keep(account: Account, ended: BadEnding) -> None:
+def _is_how_it_should_end(account: Account, reason: str) -> bool:
+    return account.kind == words.WORKER and reason == words.CANCELLED_SHUTDOWN
+
+
+def _keep(ledger: OpenLedger, account: Account, ended: BadEnding) -> None:
     try:
-        account.keep(ended)
+        ledger.note_ending(account, ended)
     except Exception as error:  # noqa: BLE001 - observing may never break the work
         PROCESS.note(error)
 
@@ -95,9 +101,9 @@ def _tell(text: str, extra: dict[str, str]) -> None:
         flush()
 
 
-def _ended(account: Account, run: Run, ending: str, reason: str) -> BadEnding:
+def _ended(ledger: OpenLedger, run: Run, ending: str, reason: str) -> BadEnding:
     """What the ledger keeps of a run that is about to end badly: read before its slot is another run's."""
-    view, entry = account.words, RUNS.get(run)
+    view, entry = ledger.context.words, RUNS.get(run)
     has_slot = run > 0
     scheduled = view[run + 1] if has_slot else 0
     is_running = has_slot and view[run] & layout.STATE_MASK == layout.IS_RUNNING
@@ -105,7 +111,7 @@ def _ended(account: Account, run: Run, ending: str, reason: str) -> BadEnding:
     traced = is_sampled(context)
     return BadEnding(
         sequence=0,
-        task=account.mark - 1,
+        task=0,
         ending=ending,
         reason=reason,
         route=route_of(view[run + layout.SLOT_ORIGIN], scheduled) if has_slot else 0,

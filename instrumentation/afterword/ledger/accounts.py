@@ -6,15 +6,12 @@ import time
 from collections.abc import Callable, Container
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from afterword import words
 from afterword.ledger import layout
 from afterword.ledger.slots import NO_RUN, Run, Slots
 from afterword.ledger.transitions import WriteContext, beating, noting, transitions
-
-if TYPE_CHECKING:
-    from afterword.ledger.bad_endings import BadEnding
 
 #: What the marks of an account without a ledger are written to.
 _NO_WORDS: Final = [0] * (layout.LIVE_WORDS + layout.N_LIVE_WORDS)
@@ -38,7 +35,7 @@ class Account:
     """Books the runs of one task of one kind; its calls are replaced whenever the ledger is."""
 
     __slots__ = (
-        "bare", "beat", "cancel", "collect", "declaration", "drop", "fail", "function", "keep", "kind", "mark", "name",
+        "bare", "beat", "cancel", "collect", "declaration", "drop", "fail", "function", "kind", "mark", "name",
         "note", "plain", "schedule", "start", "succeed", "swallow", "words",
     )  # fmt: skip
 
@@ -53,8 +50,6 @@ class Account:
     swallow: Callable[[Run], None]
     #: Count one in a lane beyond the buckets, by its place in the row of this task's endings.
     note: Callable[[int], None]
-    #: Keep a run that has ended badly, for whoever asks which.
-    keep: Callable[["BadEnding"], None]
     #: Say that it has succeeded now, without the end of a run.
     beat: Callable[[], None]
     #: The first seven calls as the ledger made them, whatever was put around them since.
@@ -86,8 +81,9 @@ def bind(account: Account, number: int, context: WriteContext, earlier: Slots | 
     if not _has_gil():
         lock = threading.RLock()
         calls = [_locked(call, lock) for call in calls]
-    if earlier is not None:
-        mine, before = context.slots.without, account.bare
+    before = getattr(account, "bare", None)  # one that is new in this ledger has no run in an earlier one
+    if earlier is not None and before is not None:
+        mine = context.slots.without
         calls[1:] = [
             _where_it_began(now, then, earlier.end, mine) for now, then in zip(calls[1:], before[1:], strict=True)
         ]
@@ -119,7 +115,7 @@ def bind_to_nothing(account: Account) -> None:
     account.bare = (
         account.schedule, account.start, account.succeed, account.fail, account.cancel, account.drop, account.collect,
     )  # fmt: skip
-    account.words, account.mark, account.beat, account.keep = _NO_WORDS, 0, lambda: None, lambda _: None
+    account.words, account.mark, account.beat = _NO_WORDS, 0, lambda: None
 
 
 def _own_runs_only(call: Callable[..., Any], inherited: frozenset[Run]) -> Callable[..., Any]:

@@ -90,7 +90,6 @@ class OpenLedger:
             self._accounts.append(account)
             self._deadlines.append((declaration.deadline or math.inf) * 1e9)
         bind(account, number, self.context, self._after.slots if self._after else None)
-        account.keep = self.note_ending
 
     def count_exception(self, number: int, exception: type[BaseException] | str) -> None:
         """Count a failed run under its exception's class, within the bounds of a task and of the table."""
@@ -179,6 +178,10 @@ class OpenLedger:
             at = table.offset // 8 + (run - self.slots.first) // (layout.SLOT_STRIDE // 8) * 2
             self.context.words[at], self.context.words[at + 1] = high, low
 
+    def is_own(self, run: Run) -> bool:
+        """Whether an open run was begun by this process, and not by the one that it was forked from."""
+        return run in self.slots.without if run < 0 else run not in self.slots.inherited
+
     def describe(self, run: Run, view: "memoryview") -> tuple[str, str]:
         """A run's name for people, and the route that scheduled it, as ``METHOD template`` or an empty text."""
         if run <= 0:
@@ -205,13 +208,19 @@ class OpenLedger:
         if index < table.count:
             records.write_exemplar(view, table, index, key, trace, span, took, at)
 
-    def note_ending(self, ended: BadEnding) -> None:
-        """Keep a run that has ended badly, given by its run; of too many the oldest record gives way."""
+    def note_ending(self, account: Account, ended: BadEnding) -> None:
+        """Keep a run of ``account`` that has ended badly; of too many the oldest record gives way.
+
+        Its ``run`` is that of this process, its ``task`` and its ``sequence`` are found here.
+        """
         table, view, run = self.context.sections[layout.ENDINGS], self.context.words, ended.run
+        task = self._numbers.get((account.name, account.kind))
+        if task is None:
+            return
         slot = (run - self.slots.first) // (layout.SLOT_STRIDE // 8) if run > 0 else ~-run
         with self._lock:
             self._endings += 1
-            bad_endings.write(view, table, ended._replace(sequence=self._endings, run=slot))
+            bad_endings.write(view, table, ended._replace(sequence=self._endings, task=task, run=slot))
             view[layout.W_ENDINGS] = self._endings
 
     # -- its open runs

@@ -221,8 +221,8 @@ class Owner:
         return [*self._earlier, self._ledger] if self._ledger is not None else list(self._earlier)
 
     def ledger_of(self, run: Run) -> OpenLedger | None:
-        """The ledger in which a run has its slot, if it has one."""
-        return next((ledger for ledger in reversed(self.ledgers) if ledger.holds(run)), None)
+        """The ledger in which a run is open, if it is in one of them."""
+        return next((one for one in reversed(self.ledgers) if one.holds(run) or run in one.slots.without), None)
 
     def overdue(self, now_ns: int) -> list[OpenRun]:
         """The runs that have been running longer than their deadline."""

@@ -175,7 +175,13 @@ class LedgerReader:
             LayoutError: the file was cut short.
         """
         table = self.header.sections.get(layout.ENDINGS)
-        return bad_endings.read(self._read(table.offset, table.count * table.stride)) if table is not None else []
+        if table is None:
+            return []
+        written = (
+            self.n_endings()
+        )  # first: what is written meanwhile may stand behind a record that is not yet complete
+        found = bad_endings.read(self._read(table.offset, table.count * table.stride))
+        return [one for one in found if one.sequence <= written]
 
     def resource(self) -> str:
         """What the spans of the process say about it, as JSON; an empty text where that is not known."""

@@ -36,7 +36,7 @@ class Sidecar:
     ) -> None:
         self.directory = directory
         self.bookkeeper = Bookkeeper(directory)
-        self.recorder = Recorder()
+        self.recorder = Recorder(STEP / time_scale)
         self.view = View(self.bookkeeper, scan=self.scan, time_scale=time_scale, trace_url=trace_url)
         self._hints = Hints(directory)
         self._sender = None if sender_for is None else sender_for(self.bookkeeper)

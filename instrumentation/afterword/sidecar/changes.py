@@ -1,6 +1,8 @@
 """Server-sent events: the status, at once, each time something has changed, and at least every five seconds."""
 
 import asyncio
+import logging
+import weakref
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
@@ -15,7 +17,30 @@ MAX_STREAMS: Final = 64
 _LOOK, _QUIET = 1.0, 5.0
 #: What the browser waits before it connects again, in ms.
 _RETRY: Final = 2000
+_LOGGER: Final = logging.getLogger("afterword.sidecar")
 _STATUS: Final = TypeAdapter(Status)
+
+
+class Stream:
+    """One page that listens: its place is taken from the moment it is made until nobody holds it any more."""
+
+    def __init__(self, look: Callable[[], Look]) -> None:
+        self._look = look
+        #: The newest event that was not sent yet.
+        self.next: asyncio.Queue[bytes] = asyncio.Queue(maxsize=1)
+
+    def tell(self, one: bytes) -> None:
+        """Send an event; who is slow gets the newest."""
+        if self.next.full():
+            self.next.get_nowait()
+        self.next.put_nowait(one)
+
+    async def events(self) -> AsyncIterator[bytes]:
+        """What is sent, without an end."""
+        yield f"retry: {_RETRY}\n\n".encode()
+        yield event((await asyncio.to_thread(self._look)).status)
+        while True:
+            yield await self.next.get()
 
 
 class Changes:
@@ -23,41 +48,35 @@ class Changes:
 
     def __init__(self, look: Callable[[], Look]) -> None:
         self._look = look
-        self._listeners: set[asyncio.Queue[bytes]] = set()
+        self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
         self._task: asyncio.Task[None] | None = None
+        self._troubled = False
 
-    @property
-    def full(self) -> bool:
-        """Whether no further stream is begun."""
-        return len(self._listeners) >= MAX_STREAMS
-
-    async def stream(self) -> AsyncIterator[bytes]:
-        """The events of one listener, as they are sent."""
-        queue: asyncio.Queue[bytes] = asyncio.Queue(maxsize=1)
-        self._listeners.add(queue)
-        try:
-            yield f"retry: {_RETRY}\n\n".encode()
-            yield event((await asyncio.to_thread(self._look)).status)
-            if self._task is None or self._task.done():
-                self._task = asyncio.create_task(self._tell())
-            while True:
-                yield await queue.get()
-        finally:
-            self._listeners.discard(queue)
+    def open(self) -> AsyncIterator[bytes] | None:
+        """The events for one more page; None when too many listen already."""
+        if len(self._streams) >= MAX_STREAMS:
+            return None
+        stream = Stream(self._look)
+        self._streams.add(stream)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._tell())
+        return stream.events()
 
     async def _tell(self) -> None:
-        last, told = None, 0.0
-        loop = asyncio.get_running_loop()
-        while self._listeners:
+        last, told, loop = None, 0.0, asyncio.get_running_loop()
+        while self._streams:
             await asyncio.sleep(_LOOK)
-            look = await asyncio.to_thread(self._look)
-            known = await asyncio.to_thread(fingerprint, look)
-            if known != last or loop.time() - told >= _QUIET:
-                last, told = known, loop.time()
-                for queue in self._listeners:
-                    if queue.full():
-                        queue.get_nowait()  # who is slow gets the newest
-                    queue.put_nowait(event(look.status))
+            try:
+                look = await asyncio.to_thread(self._look)
+                known = await asyncio.to_thread(fingerprint, look)
+                if known != last or loop.time() - told >= _QUIET:
+                    last, told, one = known, loop.time(), event(look.status)
+                    for stream in list(self._streams):
+                        stream.tell(one)
+            except Exception as error:  # noqa: BLE001 - who listens must not be left in silence for good
+                if not self._troubled:
+                    self._troubled = True
+                    _LOGGER.warning("the books cannot be looked at (%s: %s)", type(error).__name__, error)
 
 
 def event(status: Status) -> bytes:

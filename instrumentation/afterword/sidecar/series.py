@@ -19,7 +19,9 @@ SAMPLES: Final = 180
 class Recorder:
     """Keeps the samples. Safe for several threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, step: float = STEP) -> None:
+        """Record from now on; ``step`` says how many seconds are between two samples."""
+        self._step = step
         self._lock = threading.Lock()
         self._at: deque[float] = deque(maxlen=SAMPLES)
         #: By task five numbers a sample, those of before it was known are 0.
@@ -28,11 +30,13 @@ class Recorder:
     def note(self, scan: Scan) -> None:
         """Take the next sample."""
         with self._lock:
-            for key, books in scan.totals.tasks.items():
-                kept = self._tasks.get(key)
-                if kept is None:
-                    kept = self._tasks[key] = deque(([_NOTHING] * len(self._at)), maxlen=SAMPLES)
-                kept.append(_numbers(books))
+            for key in scan.totals.tasks.keys() - self._tasks.keys():
+                self._tasks[key] = deque([_NOTHING] * len(self._at), maxlen=SAMPLES)
+            for key, kept in list(self._tasks.items()):
+                books = scan.totals.tasks.get(key)
+                kept.append(_NOTHING if books is None else _numbers(books))
+                if not any(map(any, kept)):  # its directory was made again, long ago
+                    del self._tasks[key]
             self._at.append(scan.at)
 
     def series(self, wanted: Callable[[TaskKey], bool]) -> Series:
@@ -45,7 +49,7 @@ class Recorder:
                 for row, number in zip(sums, numbers, strict=True):
                     row[place] += number
         waiting, running, scheduled, succeeded, bad = sums
-        return Series(STEP, at, waiting, running, scheduled, succeeded, bad)
+        return Series(self._step, at, waiting, running, scheduled, succeeded, bad)
 
 
 _NOTHING: Final = array("q", [0] * 5)

@@ -15,6 +15,16 @@ from afterword.view.model import HEALTH, Health, Reason
 
 #: Seconds for which lost work keeps a service from being well.
 WINDOW: Final = 300.0
+#: For so long a worker that died is missed, and a service without a process expected back, in seconds.
+_DAY, _RETIRED = 86400.0, 3600.0
+#: Of what is equally bad the first of these comes first.
+_RANK: Final = {
+    alert: place
+    for place, alert in enumerate(
+        ("AfterwordTaskLost", "AfterwordWorkerEnded", "AfterwordWorkerStalled", "AfterwordTaskDropped",
+         "AfterwordTaskOverdue", "AfterwordTaskFailed")
+    )
+}  # fmt: skip
 #: Recent bad endings by task and ending.
 Recent = Mapping[TaskKey, Mapping[str, int]]
 
@@ -66,36 +76,37 @@ def worst(found: Iterable[Health]) -> Health:
     return max(found, key=HEALTH.index, default="ok")
 
 
-def reasons(scan: Scan, recent: Recent, window: float) -> list[Reason]:
+def reasons(scan: Scan, recent: Recent, window: float, history_problem: str = "") -> list[Reason]:
     """All that is wrong, the worst first.
 
     Args:
         scan: The books.
         recent: What ended badly within the window.
         window: How long that is, in seconds.
+        history_problem: Why bad endings cannot be looked up one by one, if they cannot.
     """
     totals = scan.totals
-    found = [*_of_the_sidecar(scan)]
+    found = [*_of_the_sidecar(scan, history_problem)]
     for name, service in totals.services.items():
-        found += _of_a_service(name, service)
+        found += _of_a_service(name, service, scan.at)
     for key, books in totals.tasks.items():
         if key.kind == words.WORKER:
-            stops = key.service in totals.services and bool(totals.services[key.service].stopping)
-            found += _of_a_worker(key, books, stops=stops)
+            found += _of_a_worker(key, books, scan.at)
         else:
             found += _of_states(key, books)
         found += _of_events(key, books, recent.get(key, {}), window)
-    return sorted(found, key=lambda reason: -HEALTH.index(reason.health))
+    return sorted(found, key=lambda reason: (-HEALTH.index(reason.health), _RANK.get(reason.alert, len(_RANK))))
 
 
-def _of_a_worker(key: TaskKey, books: TaskBooks, *, stops: bool) -> Iterator[Reason]:
+def _of_a_worker(key: TaskKey, books: TaskBooks, now: float) -> Iterator[Reason]:
     for state in _OF_WORKERS:
         if n := state.count(books):
             does = state.one if n == 1 else state.several.format(n=n)
             yield _reason(key, books, state.worst, f"worker {key.task} {does}", state.alert)
     is_open = books.running or books.waiting or books.ended
-    if books.started_total and not is_open and not sum(books.finished[words.SUCCEEDED]) and not stops:
-        yield _reason(key, books, "bad", f"worker {key.task} runs in no process", "AfterwordWorkerEnded")
+    if not is_open and books.died > books.stopped and now - books.died < _DAY:
+        yield _reason(key, books, "bad", f"worker {key.task} died with its process and runs in no other",
+                      "AfterwordWorkerEnded")  # fmt: skip
 
 
 def _of_states(key: TaskKey, books: TaskBooks) -> Iterator[Reason]:
@@ -125,8 +136,8 @@ def _reason(key: TaskKey, books: TaskBooks, health: Health, sentence: str, alert
     return Reason(how, sentence, alert, key.service, key.task, key.kind)
 
 
-def _of_a_service(name: str, service: ServiceBooks) -> Iterator[Reason]:
-    if not service.processes:
+def _of_a_service(name: str, service: ServiceBooks, now: float) -> Iterator[Reason]:
+    if not service.processes and now - service.last_seen < _RETIRED:
         yield Reason("degraded", f"no process of {name} lives", "AfterwordServiceGone", name)
     for task, seconds in service.blocked.items():
         whose = f" by {task}" if task else ""
@@ -137,13 +148,16 @@ def _of_a_service(name: str, service: ServiceBooks) -> Iterator[Reason]:
         yield Reason("degraded", sentence, "AfterwordThreadPoolExhausted", name)
 
 
-def _of_the_sidecar(scan: Scan) -> Iterator[Reason]:
+def _of_the_sidecar(scan: Scan, history_problem: str) -> Iterator[Reason]:
     listing, alert = scan.listing, "AfterwordLedgerDegraded"
+    sees_books = bool(scan.ledgers or scan.totals.services)
     if listing.problem is not None:
-        yield Reason("blind", listing.problem, alert, "")
-    elif not scan.ledgers and not scan.totals.services:
+        yield Reason("degraded" if sees_books else "blind", listing.problem, alert, "")
+    elif not sees_books:
         yield Reason("blind", "no ledger yet: does the application run as the same user with the same AFTERWORD_DIR?",
-                     "AfterwordSidecarDown", "")  # fmt: skip
+                     "", "")  # fmt: skip
+    if history_problem:
+        yield Reason("degraded", f"bad endings cannot be looked up one by one: {history_problem}", alert, "")
     for reason, n in listing.unreadable.items():
         yield Reason("degraded", f"{n} files are no ledgers that can be trusted ({reason})", alert, "")
     if listing.unknown:

@@ -14,8 +14,10 @@ from afterword.books.bookkeeper import Bookkeeper
 from afterword.books.history import LIMIT
 from afterword.books.open_runs import OpenOfProcess
 from afterword.books.scan import Scan
+from afterword.books.sqlite import MISSING
 from afterword.view import detail, health
 from afterword.view.endings import EndingQuery, ending_of, history_of
+from afterword.view.growth import Growth, merged
 from afterword.view.model import (
     BadEnding,
     Health,
@@ -54,9 +56,10 @@ class EndingPage:
 class Look:
     """The books at one moment, and what is read only when somebody asks: single runs, processes."""
 
-    def __init__(self, bookkeeper: Bookkeeper, scan: Scan, window: float, began: float) -> None:
+    def __init__(self, bookkeeper: Bookkeeper, scan: Scan, window: float, grown: health.Recent, began: float) -> None:
         self.at = scan.at
         self._bookkeeper, self._scan, self._window, self._began = bookkeeper, scan, window, began
+        self._grown = grown
         self._totals = scan.totals
 
     @functools.cached_property
@@ -65,12 +68,14 @@ class Look:
         return self.reasons_within(self._window)
 
     def lately(self, seconds: float) -> health.Recent:
-        """Bad endings of the last ``seconds``, by task and ending."""
-        return {key: counts for key, (counts, _) in self._bookkeeper.history.recent(self.at - seconds).items()}
+        """Bad endings of the last ``seconds``, by task and ending: as the history has them, or as the books grew."""
+        kept = {key: counts for key, (counts, _) in self._bookkeeper.history.recent(self.at - seconds).items()}
+        return merged(kept, self._grown) if seconds >= self._window else kept
 
     def reasons_within(self, window: float) -> list[Reason]:
         """The same, with lost work of the last ``window`` seconds."""
-        return health.reasons(self._scan, self.lately(window), window)
+        problem = "" if MISSING else self._bookkeeper.history.counts().problem
+        return health.reasons(self._scan, self.lately(window), window, problem)
 
     @functools.cached_property
     def tasks(self) -> list[Task]:
@@ -188,6 +193,7 @@ class View:
         self._scan = scan or self.bookkeeper.scan
         self._window = health.WINDOW / time_scale
         self._trace_url = trace_url
+        self._growth = Growth(self._window)
         self._began = time.time()
         self._lock = threading.Lock()
         self._last: tuple[float, Look] | None = None
@@ -197,7 +203,8 @@ class View:
         with self._lock:
             if self._last is None or time.monotonic() - self._last[0] > _FRESH:
                 scan = self._scan()
-                self._last = time.monotonic(), Look(self.bookkeeper, scan, self._window, self._began)
+                grown = self._growth.note(scan)
+                self._last = time.monotonic(), Look(self.bookkeeper, scan, self._window, grown, self._began)
             return self._last[1]
 
     def endings(self, query: EndingQuery) -> EndingPage:
@@ -227,6 +234,6 @@ def _sentence(verdict: Health, reasons: list[Reason]) -> str:
     if verdict == "ok":
         return "No work is lost, stuck or late."
     of_that = [reason for reason in reasons if reason.health == verdict]
-    more = len(reasons) - 1
-    first = of_that[0].sentence
-    return f"{first[0].upper()}{first[1:]}{f', and {more} more' if more else ''}."
+    more, first = len(reasons) - 1, of_that[0].sentence
+    others = f"; {more} more reasons" if more > 1 else "; 1 more reason" if more else ""
+    return f"{first[0].upper()}{first[1:]}{others}."
