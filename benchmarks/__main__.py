@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from benchmarks.figure import Figure
 
 #: In the order of the design's table; each is a module with ``measure(quick)``.
-FIGURES = ("lifecycle", "traces", "request", "add_task", "spawned", "scrape", "open_runs", "memory", "sidecar")
+FIGURES = ("lifecycle", "traces", "request", "add_task", "spawned", "scrape", "open_runs", "memory", "sidecar", "page")
 #: Only when they are named: they take long.
 ON_DEMAND = ("rules",)
 _PACKAGES = ("fastapi", "starlette", "uvicorn", "uvloop", "httptools", "prometheus_client", "opentelemetry-sdk")

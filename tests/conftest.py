@@ -1,8 +1,5 @@
 """Fixtures of all tests: a directory for ledgers, a scraper for it, and instrumented applications."""
 
-import secrets
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 import pytest
 
-from tests.helpers import Books, Children, environment
+from tests.helpers import Books, Children, environment, ledger_directory
 
 environment.clean()
 
@@ -35,12 +32,8 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture
 def directory() -> Iterator[Path]:
     """A fresh directory for ledgers, in shared memory where there is some."""
-    shared = Path("/dev/shm")
-    base = shared if shared.is_dir() else Path(tempfile.gettempdir())
-    made = base / f"afterword-test-{secrets.token_hex(6)}"
-    made.mkdir(mode=0o700)
-    yield made
-    shutil.rmtree(made, ignore_errors=True)
+    with ledger_directory() as made:
+        yield made
 
 
 @pytest.fixture

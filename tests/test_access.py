@@ -168,6 +168,19 @@ def test_anything_but_the_one_token_is_refused(values):
     assert with_token(*values) == 401
 
 
+@pytest.mark.parametrize("path", ["/", "/metrics", "/api/status"])
+def test_a_wrong_token_is_told_from_none(path):
+    """Whoever gave one need not look for where to give it; for all that asks for one."""
+
+    def told(*authorization: bytes) -> object:
+        shown = [(b"authorization", value) for value in authorization]
+        return json.loads(ask(door(token=TOKEN), [(b"host", b"localhost"), *shown], path)[2])["detail"]
+
+    needed = "the sidecar's token is needed, as a Bearer token or as the password of any user"
+    assert told(b"Bearer another") == told(basic(b"another")) == "that is not the sidecar's token"
+    assert told() == told(b"Bearer") == told(b"Digest x") == told(basic(b"")) == needed
+
+
 def test_a_refusal_makes_a_browser_ask():
     """Both schemes are named, and one sentence says what is needed."""
     _, headers, body = ask(door(token=TOKEN), [(b"host", b"localhost")])
@@ -254,6 +267,31 @@ def test_a_stream_goes_out_piece_by_piece():
 
     asyncio.run(door(events)({**asgi.scope(), "headers": [(b"host", b"localhost")]}, asgi.receive, send))
     assert len(sent) == 4
+
+
+def test_head_is_get_without_its_body():
+    """Of the API, which only knows GET: the same status and headers. Of all else the application answers itself."""
+    asked: list[str] = []
+
+    async def app(scope: Any, __: Any, send: Any) -> None:
+        asked.append(scope["method"])
+        await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"8")]})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        await send({"type": "http.response.body", "body": b"half"})
+
+    headers = [(b"host", b"localhost")]
+    got, head = (ask(door(app), headers, "/api/runs/x", method) for method in ("GET", "HEAD"))
+    assert head == (*got[:2], b"")
+    ask(door(app), headers, "/metrics", "HEAD")
+    assert asked == ["GET", "GET", "HEAD"]
+
+
+def test_events_have_no_end_and_so_no_head():
+    """One sentence and the method that is answered; the token is asked for first."""
+    status, headers, body = ask(door(), [(b"host", b"localhost")], "/api/events", "HEAD")
+    assert (status, dict(headers)[b"allow"]) == (405, b"GET")
+    assert "/api/status" in json.loads(body)["detail"]
+    assert ask(door(token=TOKEN), [(b"host", b"localhost")], "/api/events", "HEAD")[0] == 401
 
 
 def test_the_lifespan_runs_once_and_a_websocket_gets_nothing():

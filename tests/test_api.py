@@ -1,10 +1,13 @@
 """The JSON API of a real sidecar: what is running, stuck and lost, which of them, and since when."""
 
+import contextlib
 import http.client
 import json
 import os
+import re
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -205,7 +208,7 @@ def test_a_probe_is_red_while_work_that_must_run_was_lost(api):
     until(lambda: one.items("endings?ending=lost&task=shop_app.log"))
     until(lambda: one.sidecar.get("/api/services/shop/health")[0] == 503)
     told = one.ask("services/shop/health", 503)["reasons"]
-    assert "worker shop_app.poll runs in no process" in {reason["sentence"] for reason in told}
+    assert "worker shop_app.poll died with its process and runs in no other" in {reason["sentence"] for reason in told}
     one.serve()
     until(lambda: one.sidecar.get("/api/services/shop/health")[0] == 200)
     assert one.ask("services/shop/health")["health"] == "degraded"
@@ -260,20 +263,62 @@ def test_open_runs_come_in_pages_those_with_the_least_time_first(api, writer):
 @pytest.mark.parametrize(
     ("question", "sentence"),
     [
-        ("runs?state=gone", "state.0 is gone; allowed: waiting, running, late or overdue"),
-        ("tasks?kind=cron", "kind is cron; allowed: background, response, asyncio, worker or thread"),
-        ("endings?ending=dead", "ending.0 is dead; allowed: lost, dropped, failed, cancelled or swallowed"),
-        ("runs?limit=0", "limit is '0'; allowed: greater than or equal to 1"),
-        ("runs?limit=many", "limit is 'many'; allowed: a valid integer, unable to parse string as an integer"),
-        ("runs?since=NaN", "since is 'NaN'; allowed: a finite number"),
+        ("runs?state=gone", "state is 'gone'; allowed: waiting, running, late or overdue"),
+        ("runs?state=late&state=gone", "state is 'gone'; allowed: waiting, running, late or overdue"),
+        ("runs?" + 9 * "state=late&", "state is there 9 times; allowed: 8 times"),
+        ("tasks?kind=cron", "kind is 'cron'; allowed: background, response, asyncio, worker or thread"),
+        ("endings?ending=dead", "ending is 'dead'; allowed: lost, dropped, failed, cancelled or swallowed"),
+        ("runs?limit=0", "limit is '0'; allowed: a whole number from 1 to 1000"),
+        ("runs?limit=1.5", "limit is '1.5'; allowed: a whole number from 1 to 1000"),
+        ("runs?limit=many", "limit is 'many'; allowed: a whole number from 1 to 1000"),
+        ("tasks?offset=-1", "offset is '-1'; allowed: a whole number from 0 to 1000000000"),
+        ("endings?before=0", "before is '0'; allowed: a whole number from 1 to 9223372036854775807"),
+        ("runs?since=NaN", "since is 'NaN'; allowed: Unix seconds"),
+        ("runs?since=abc", "since is 'abc'; allowed: Unix seconds"),
+        ("endings?until=-1", "until is '-1'; allowed: Unix seconds"),
+        ("services/shop/health?window=0", "window is '0'; allowed: seconds, more than 0 and at most 86400"),
+        (f"tasks?search={501 * 'x'}", f"search is '{37 * 'x'}...{38 * 'x'}'; allowed: at most 500 characters"),
+        (f"runs/{101 * 'x'}", f"run is '{37 * 'x'}...{38 * 'x'}'; allowed: at most 100 characters"),
         ("series?tsk=x", "tsk is no parameter; allowed: kind, service, task"),
         ("workers?limit=5&limt=5", "limt is no parameter; allowed: limit, offset, service"),
+        ("status?x=1", "x is no parameter; allowed: none"),
+        ("runs/nobody?x=1", "x is no parameter; allowed: none"),
+        ("runbooks/AfterwordTaskLost?x=1", "x is no parameter; allowed: none"),
+        ("events?x=1", "x is no parameter; allowed: none"),
     ],
 )
 def test_a_wrong_question_is_told_what_is_allowed(api, question, sentence):
     """422, in one sentence."""
     (found,) = api().ask(question, 422)["detail"]
     assert found["msg"] == sentence
+
+
+def test_the_example_of_a_wrong_question_is_what_is_answered(api):
+    """docs/page.md shows one."""
+    text = (Path(__file__).parents[1] / "docs" / "page.md").read_text(encoding="utf-8")
+    ((question, answer),) = re.findall(r"(?m)^    \$ curl -s 'http://127.0.0.1:9796/api/(.*)'\n    (.*)$", text)
+    assert api().ask(question, 422) == json.loads(answer)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["status", "tasks", "tasks?limit=0", "runs/nobody", "services/nobody/health", "series", "nothing", "openapi.json"],
+)
+def test_a_monitor_may_ask_with_head(api, path):
+    """Status and headers as of GET, and no body."""
+
+    def asked(connection, method):
+        connection.request(method, f"/api/{path}")
+        answer = connection.getresponse()
+        varying = ("date", "content-length")  # a look takes some time, and says so
+        told = {name: name in varying or value for name, value in answer.getheaders()}
+        return answer.status, told, answer.read()
+
+    port = api().sidecar.port
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=15)) as one:
+        head, get = asked(one, "HEAD"), asked(one, "GET")  # over one connection: a body would be read as an answer
+    assert head == (*get[:2], b"")
+    assert get[2]
 
 
 def test_what_is_not_known_is_told_with_what_is(api, writer):
@@ -407,3 +452,4 @@ def test_a_port_in_use_is_told_in_one_sentence(children, directory):
     assert second.child.process.wait(15) == 2
     (line,) = second.child.output.splitlines()
     assert line.startswith(f"afterword: listen is '127.0.0.1:{port}': Address already in use; allowed: ")
+    assert line.endswith("; perhaps a sidecar already runs there (afterword doctor)")

@@ -4,27 +4,23 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-import schemathesis
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_headers_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)  # fmt: skip
 
-from afterword.settings import Address
-from afterword.sidecar.access import guarded
 from afterword.sidecar.app import build
-from tests import ledgers
-from tests.sidecars import Writer
+from tests.helpers import Children, ledger_directory
+from tests.sidecars import Sidecar, Writer
+
+schemathesis = pytest.importorskip("schemathesis")  # one of the development tools
+openapi_checks = pytest.importorskip("schemathesis.specs.openapi.checks")
 
 TOKEN = "an-open-secret-of-tests"  # noqa: S105 - of tests
 SHOWN = {"Authorization": f"Bearer {TOKEN}"}
 AS_DESCRIBED = (
-    not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance,
-    response_headers_conformance,
-)  # fmt: skip
+    schemathesis.checks.not_a_server_error,
+    openapi_checks.status_code_conformance,
+    openapi_checks.content_type_conformance,
+    openapi_checks.response_schema_conformance,
+    openapi_checks.response_headers_conformance,
+)
 #: A stream has no end to wait for: tests/test_api.py reads it.
 STREAM = "/api/events"
 FEW = hypothesis.settings(
@@ -32,26 +28,21 @@ FEW = hypothesis.settings(
 )
 
 
-@pytest.fixture
-def full(directory):
-    """A directory with something of everything: open runs, a death, a living process."""
-    dead, living = Writer(directory), Writer(directory)
-    dead.do("run")
-    dead.do("wait", 3)
-    dead.kill()
-    living.do("end", 3)
-    living.do("run", 2)
-    mine = ledgers.owner(directory)
-    ledgers.account(mine, "push", "worker")
-    yield directory
-    living.end()
-
-
-@pytest.fixture
-def described(full):
-    """The description of a sidecar that asks for a token."""
-    app = guarded(build(full), listen=Address("127.0.0.1", 9796), token=TOKEN, allowed_hosts=("testserver",))
-    return schemathesis.openapi.from_asgi("/api/openapi.json", app, headers=SHOWN)
+@pytest.fixture(scope="module")
+def described(tmp_path_factory):
+    """The description of a real sidecar that asks for a token, over something of everything."""
+    children = Children(tmp_path_factory.mktemp("described"))
+    with ledger_directory() as directory:
+        dead, living = Writer(directory), Writer(directory)
+        dead.do("run")
+        dead.do("wait", 3)
+        dead.kill()
+        living.do("end", 3)
+        living.do("run", 2)
+        sidecar = Sidecar(children, directory, AFTERWORD_TOKEN=TOKEN)
+        yield schemathesis.openapi.from_url(f"http://127.0.0.1:{sidecar.port}/api/openapi.json", headers=SHOWN)
+        living.end()
+        children.end()
 
 
 def operations():

@@ -26,7 +26,8 @@ ALLOWED = {
     "dashboards": {"words", "contract", "alerts"},
     "doctor": {"contract", "settings", "ledger", "books", "metrics", "alerts", "__init__"},
     "auto": {"hooks", "instrument"},
-    "cli": {"words", "settings", "auto", "sidecar", "books", "alerts", "dashboards", "terminal", "doctor", "view", "__init__"},
+    "cli": {"words", "settings", "auto", "sidecar", "books", "alerts", "dashboards", "view", "terminal", "doctor"}
+    | {"__init__"},
     "testing": {"words", "settings", "ledger", "hooks", "books", "instrument"},
     "logs": {"hooks"},
     "__init__": {"declarations", "expectations", "instrument"},

@@ -451,4 +451,5 @@ def test_files_do_not_pile_up_over_many_restarts(directory, children):
     until(lambda: not list(directory.glob("*.ledger")))
     assert sidecar.scrape(FINISHED, outcome="succeeded") == 20
     assert sidecar.scrape(LOST) == 20
-    assert sorted(path.name for path in directory.iterdir()) == [".bookkeeper.lock", "carried.json"]
+    there = sorted(path.name for path in directory.iterdir())
+    assert there == [".bookkeeper.lock", "carried.json", "history.sqlite3"]

@@ -49,8 +49,15 @@ def folder(tmp_path, monkeypatch):
         ("run", "a command is needed, for instance: afterword run -- uvicorn shop:app"),
         ("run --", "a command is needed, for instance: afterword run -- uvicorn shop:app"),
         ("run --reload uvicorn", "unrecognized arguments: --reload"),
-        ("sidecar --lisen x", "unrecognized arguments: --lisen x (try: afterword --help)"),
-        ("sidecar --list 9796", "unrecognized arguments: --list 9796"),
+        ("tpo", "argument COMMAND: invalid choice: 'tpo' (choose from"),
+        ("sidecar --prot 3", "unrecognized arguments: --prot 3 (try: afterword sidecar --help)"),
+        (
+            "sidecar --lisen x",
+            "unrecognized arguments: --lisen x; did you mean --listen? (try: afterword sidecar --help)",
+        ),
+        ("sidecar --list=9796", "unrecognized arguments: --list=9796; did you mean --listen?"),
+        ("top --onec", "unrecognized arguments: --onec; did you mean --once? (try: afterword top --help)"),
+        ("sidecar here", "unrecognized arguments: here (try: afterword sidecar --help)"),
         ("sidecar --listen", "argument --listen: expected one argument (try: afterword sidecar --help)"),
         ("sidecar --listen 9796", "--listen is '9796'; allowed: HOST:PORT with a port from 0 to 65535"),
         ("sidecar --listen localhost:http", "--listen is 'localhost:http'; allowed: HOST:PORT with a port"),
@@ -97,6 +104,21 @@ def folder(tmp_path, monkeypatch):
 def test_a_wrong_word_or_value_is_one_sentence_that_says_what_is_allowed(arguments, sentence, told):
     """Exit status 2, the name of what is wrong, what may stand there; no traceback."""
     assert told(*arguments.split()).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "nearest"),
+    [("tpo", "top"), ("sidecr", "sidecar"), ("lost --kind backgroud", "background"), ("completion bsh", "bash")],
+)
+def test_a_slip_of_a_word_is_told_with_the_nearest(arguments, nearest, told):
+    """Beside all that may stand there."""
+    command = " ".join(["afterword", *arguments.split()[:-2]])
+    assert told(*arguments.split()).partition("); ")[2].startswith(f"did you mean {nearest}? (try: {command}")
+
+
+def test_a_word_like_no_other_is_told_without_a_guess(told):
+    """A wrong guess would be worse than none."""
+    assert "did you mean" not in told("zzz")
 
 
 def test_a_shell_sees_the_sentence_and_the_status():

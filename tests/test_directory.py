@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from afterword.books.bookkeeper import Bookkeeper
-from afterword.books.scan import Scan
 from afterword.books.directory import problem_with
+from afterword.books.scan import Scan
 from afterword.ledger import layout
 from tests.helpers import Books
 from tests.ledgers import key, owner, path_of

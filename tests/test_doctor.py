@@ -4,8 +4,10 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -20,7 +22,8 @@ from typing import Any
 import pytest
 
 from afterword import __version__, cli
-from afterword.doctor import prometheus, report, selftest, versions, web
+from afterword.books.history import History
+from afterword.doctor import processes, prometheus, report, selftest, versions, web
 from afterword.doctor.bounded import TookTooLongError, within
 from afterword.doctor.contents import look
 from afterword.doctor.finding import Finding, note, ok, problem, warning
@@ -136,10 +139,42 @@ def test_a_directory_as_it_should_be_is_well(directory):
     assert set(levels.values()) == {"ok"}, levels
 
 
-def test_a_missing_directory_is_a_warning_where_somebody_named_it(directory):
+@pytest.mark.parametrize("source", ["--dir", "AFTERWORD_DIR", "afterword.toml"])
+def test_a_missing_directory_is_a_problem_where_somebody_named_it(source, tmp_path, monkeypatch):
+    """Nobody has begun there: most likely it is another one."""
+    monkeypatch.chdir(tmp_path)
+    missing = str(tmp_path / "none")
+    monkeypatch.delenv("AFTERWORD_DIR", raising=False)
+    if source == "AFTERWORD_DIR":
+        monkeypatch.setenv(source, missing)
+    elif source == "afterword.toml":
+        (tmp_path / source).write_text(f'dir = "{missing}"\n')
+    keywords = {"dir": missing} if source == "--dir" else {}
+    found = worst("directory.place", gather(keywords, sidecar=None, prometheus=None, python=None))
+    assert (found.level, found.found[: found.found.index(":")]) == (
+        "problem", f"{missing}, which {source} names, does not exist",
+    )  # fmt: skip
+
+
+def test_a_missing_default_directory_is_a_note(directory, monkeypatch):
     """Whoever begins first makes it."""
-    found = worst("directory.place", scene(directory / "none"))
-    assert (found.level, "does not exist yet" in found.found) == ("warning", True)
+    monkeypatch.delenv("AFTERWORD_DIR", raising=False)
+    where = gather({}, sidecar=None, prometheus=None, python=None)
+    where.directory = directory / "none"
+    found = worst("directory.place", where)
+    assert (found.level, "does not exist yet" in found.found) == ("note", True)
+
+
+def test_of_a_missing_directory_nothing_is_said_to_be_well(directory):
+    """Neither of its room nor of what would lie in it; other directories and /dev/shm are there."""
+    where = scene(directory / "none")
+    checks = [one for one in CHECKS if one.group in ("directory", "ledgers")]
+    assert {one.check for one in examine(where, checks) if one.level == "ok"} <= {
+        "directory.shm",
+        "directory.elsewhere",
+    }
+    where = scene(directory)
+    assert {one.name for one in checks} - {one.check for one in examine(where, checks)} == {"ledgers.versions"}
 
 
 def test_a_link_is_refused_and_its_target_told(directory, tmp_path):
@@ -186,9 +221,20 @@ def test_a_file_system_that_applications_refuse_is_a_problem(place, kind):
     assert (found.level, f"it is on {kind}," in found.found) == ("problem", True)
 
 
-def in_a_container(mounts: str, *arguments: str) -> dict[str, Finding]:
-    """A run with mounts of its own, as in a container."""
-    line = f"{mounts} && exec {sys.executable} -m afterword doctor --json {' '.join(arguments)}"
+_OF_THE_DIRECTORY = """
+import sys
+from afterword.doctor import registry, report, scene
+
+directory = {"dir": sys.argv[1]} if sys.argv[1:] else {}
+looked_at = scene.gather(directory, sidecar=None, prometheus=None, python=None)
+checks = [one for one in registry.CHECKS if one.group == "directory" or one.name == "versions.system"]
+print(report.as_json(registry.examine(looked_at, checks), report.Tally()))
+"""
+
+
+def in_a_container(mounts: str, *directory: str) -> dict[str, Finding]:
+    """What is found with mounts of one's own, as in a container."""
+    line = f"{mounts} && exec {shlex.join([sys.executable, '-c', _OF_THE_DIRECTORY, *directory])}"
     done = subprocess.run(["unshare", "-m", "sh", "-c", line], capture_output=True, text=True, timeout=60, check=False)
     if "unshare" in done.stderr or "mount" in done.stderr:
         pytest.skip(f"no mounts here: {done.stderr}")
@@ -213,7 +259,7 @@ def test_the_shared_memory_of_a_container_is_measured_in_ledgers(options, slots,
     mounts = f"mount -t tmpfs -o {options.replace('ro', 'size=64m')} tmpfs /dev/shm && mkdir -m 700 /dev/shm/books"
     if options == "ro":
         mounts += " && mount -o remount,ro /dev/shm"
-    found = in_a_container(f"{mounts} && export AFTERWORD_SLOTS={slots}", "--dir", "/dev/shm/books")
+    found = in_a_container(f"{mounts} && export AFTERWORD_SLOTS={slots}", "/dev/shm/books")
     assert {name: found[name].level for name in expected} == expected
 
 
@@ -265,6 +311,20 @@ def test_living_processes_are_counted_by_service(directory, writer):
         "ok",
         " and knows 1 task: 3 runs booked"[-40:],
     ) or "3 runs" in found.found
+
+
+def test_when_all_have_died_the_books_say_who_is_to_be_started(directory, writer, children):
+    """Before and after they are folded; nobody is told to instrument what was instrumented."""
+    one = writer()
+    one.do("run")
+    one.kill()
+    command = f"afterword lost --since 1h --dir {directory}"
+    for _ in ("not folded", "folded"):
+        (found,) = check("ledgers.living", scene(directory))
+        assert (found.level, found.found) == ("warning", "no process lives; the books know shop")
+        assert found.do == f"start it again ({command} says what it lost)"
+        Sidecar(children, directory).text()
+    assert not list(directory.glob("*.ledger"))
 
 
 def test_a_dead_ledger_that_nobody_folds_is_a_warning(directory, writer, children):
@@ -375,6 +435,71 @@ def test_a_history_that_was_set_aside_is_told(directory):
     assert worst("ledgers.carried", scene(directory)).level == "ok"
 
 
+@pytest.fixture
+def history(directory) -> Path:
+    """The file of a real one, without an entry."""
+    History(directory).open()
+    return directory / "history.sqlite3"
+
+
+def _locked(path: Path) -> sqlite3.Connection:
+    made = sqlite3.connect(path, isolation_level=None)
+    made.execute("BEGIN EXCLUSIVE")
+    return made
+
+
+def _half_written(path: Path) -> None:
+    """As a writer leaves it that is killed when its pages are on their way."""
+    writes = (
+        "import os, sqlite3, sys; file = sqlite3.connect(sys.argv[1], isolation_level=None); "
+        "file.execute('PRAGMA cache_size = 1'); file.execute('BEGIN'); "
+        "[file.execute('INSERT INTO counted VALUES (?, 1)', ('x' * 2000 + str(n),)) for n in range(200)]; "
+        "os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", writes, str(path)], check=False)
+    assert path.with_name("history.sqlite3-journal").stat().st_size
+
+
+def _with_log(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as file:
+        file.execute("PRAGMA journal_mode = WAL")
+
+
+def _newer(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as file:
+        file.execute("PRAGMA user_version = 99")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "word"),
+    [
+        (_locked, "the history is locked"),
+        (_half_written, "left in the middle of a write"),
+        (_with_log, "has a write-ahead log"),
+        (_newer, "has format 99"),
+        (lambda path: path.write_bytes(b"no database" * 1000), "the history is damaged"),
+        (lambda path: path.chmod(0o666), "can be written by others"),
+        (lambda path: path.unlink() or os.mkfifo(path), "is no plain file"),
+    ],
+)
+def test_a_history_that_cannot_be_read_is_told_and_left_as_it_is(spoil, word, directory, history):
+    """Without a sidecar; not a byte of the directory changes, and no file comes or goes."""
+
+    def state() -> dict[str, tuple[int, bytes]]:
+        found = sorted(directory.iterdir())
+        return {one.name: (one.stat().st_mtime_ns, one.read_bytes() if one.is_file() else b"") for one in found}
+
+    (_, found) = check("ledgers.history", scene(directory))
+    assert (found.level, found.found) == ("ok", "the history can be read: 0 bad endings")
+    held = spoil(history)
+    before = state()
+    (_, found) = check("ledgers.history", scene(directory))
+    assert (found.level, word in found.found) == ("warning", True), found
+    assert state() == before
+    if isinstance(held, sqlite3.Connection):
+        held.close()
+
+
 def test_spans_that_nobody_takes_are_told(directory):
     """Fresh ones are on their way."""
     (directory / "spans").mkdir()
@@ -440,6 +565,46 @@ def test_processes_with_another_directory_are_found(directory, writer, tmp_path)
     writer(env={**os.environ, "AFTERWORD_DIR": str(tmp_path)})
     assert any(mine in one.found for one in check("processes.elsewhere", scene(directory)))
     assert all(mine not in one.found for one in check("processes.elsewhere", scene(tmp_path)))
+
+
+def test_only_what_may_be_the_application_is_a_candidate(children, directory, tmp_path):
+    """No shell tool and no command of ours; servers first, and three of them at most."""
+    other = str(tmp_path / "other")
+    env = {"AFTERWORD_DIR": other}
+    Sidecar(children, Path(other), AFTERWORD_DIR=other).text()
+    waits = "import sys; sys.stdin.read()"
+    (tmp_path / "uvicorn").write_text(waits)
+    (tmp_path / "tool.py").write_text(waits)
+    commands = [["cat"], *([sys.executable, name] for name in ("tool.py", "tool.py", "uvicorn"))]
+    with contextlib.ExitStack() as stack:
+        for command in (*commands, [sys.executable, "-c", waits]):
+            started = subprocess.Popen(command, env={**os.environ, **env}, stdin=subprocess.PIPE, cwd=tmp_path)
+            stack.enter_context(started)
+            stack.callback(started.kill)
+
+        def told() -> list[str]:
+            return [one.found for one in check("processes.elsewhere", scene(directory)) if other in one.found]
+
+        until(lambda: any(line.startswith("4 processes") for line in told()))
+        (found,) = told()
+    named = re.findall(r"\d+ \(python\S* (\S+)\)", found.rpartition(f"{directory}: ")[2])
+    assert named == ["uvicorn", "tool.py", "tool.py"]
+    assert found.endswith(" and 1 more")
+
+
+@pytest.mark.parametrize(
+    ("words", "program"),
+    [
+        (["-m", "afterword", "top"], "afterword"),
+        (["-mafterword.cli"], "afterword"),
+        (["-X", "dev", "-u", "/venv/bin/gunicorn", "shop:app"], "gunicorn"),
+        (["-c", "from multiprocessing.spawn import spawn_main"], "multiprocessing"),
+        ([], ""),
+    ],
+)
+def test_what_an_interpreter_runs_is_read_from_its_arguments(words, program):
+    """A module, a script, code."""
+    assert processes._program(words) == program
 
 
 def test_nothing_in_the_directory_is_changed(directory, writer):
@@ -785,7 +950,10 @@ def test_a_sidecar_with_a_token_is_looked_at_with_it(children, directory, monkey
     where = scene(directory, url_of(made))
     until(lambda: scene(directory, url_of(made)).sidecar_silent is None)
     names = ("answers", "ready", "version", "scan")
-    assert [worst(f"sidecar.{name}", where).level for name in names] == ["ok", "ok", "warning", "warning"]
+    found = [one for name in names for one in check(f"sidecar.{name}", where)]
+    assert [(one.check, one.level) for one in found] == [
+        ("sidecar.answers", "ok"), ("sidecar.ready", "ok"), ("sidecar.scan", "warning"),
+    ]  # fmt: skip
     monkeypatch.setenv("AFTERWORD_TOKEN", token)
     where = scene(directory, url_of(made))
     assert [worst(f"sidecar.{name}", where).level for name in names] == ["ok"] * 4
@@ -890,8 +1058,9 @@ def test_rules_that_differ_are_missing_or_fail_are_told(children, directory, sid
 
 
 def test_alerts_that_fire_are_told(children, directory):
-    """A sidecar that is down, on a fast clock."""
-    children.python("-m", "afterword", "alerts", "--time-scale", "1000", "-o", "rules.yml").wait()
+    """A sidecar that is down, by a rule that does not wait."""
+    rule = '{alert: AfterwordSidecarDown, expr: "up == 0"}'
+    (children.folder / "rules.yml").write_text(f"groups: [{{name: own, interval: 1s, rules: [{rule}]}}]\n")
     made = Prometheus(children, job(free_port()), "rule_files: [rules.yml]\n")
     until(lambda: worst("prometheus.firing", scene(directory, None, made.url)).level == "note", 60)
     assert (
@@ -947,12 +1116,11 @@ def test_the_exit_status_says_whether_there_is_a_problem():
 
 
 def test_the_command_exits_with_what_it_found(directory, children, sidecar):
-    """0 with an application and its sidecar, 1 with --strict for want of less, 1 for an open directory."""
+    """0 with an application and its sidecar, 1 for an open directory."""
     shop(children, AFTERWORD_DIR=str(directory))
     arguments = ("--dir", str(directory), "--sidecar", url_of(sidecar))
     done = doctor(*arguments)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
-    assert doctor(*arguments, "--strict").returncode == 1  # AFTERWORD_RAISE is set in tests
     directory.chmod(0o777)
     assert doctor(*arguments).returncode == 1
 
@@ -1050,15 +1218,33 @@ async def index(tasks: BackgroundTasks) -> str:
 
 
 @pytest.mark.parametrize(("line", "status"), [("tasks.add_task(mail)", 0), ("asyncio.create_task(mail())", 1)])
-def test_the_code_of_an_application_is_told_like_a_linter_does(line, status, tmp_path):
+def test_the_code_of_an_application_is_told_like_a_linter_does(line, status, tmp_path, monkeypatch, capsys):
     """file:line:column: CODE problem, and the fix below."""
     (tmp_path / "shop.py").write_text(APP.format(line=line))
-    done = doctor("--app", "shop:app", cwd=tmp_path)
-    assert done.returncode == status, done.stderr
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["doctor", "--app", "shop:app"]) == status
+    told = capsys.readouterr().out
     if status:
-        assert re.match(r"shop\.py:11:5: [A-Z]+\d+ \S.*\n    \S", done.stdout), done.stdout
-    found = json.loads(doctor("--app", "shop:app", "--json", cwd=tmp_path).stdout)
+        assert re.match(r"shop\.py:11:5: [A-Z]+\d+ \S.*\n    \S", told), told
+    assert told.endswith(f"{status or 'no'} finding{'' if status else 's'} in 1 file\n")
+    assert cli.main(["doctor", "--app", "shop:app", "--json"]) == status
+    found = json.loads(capsys.readouterr().out)
     assert found["problems"] == len(found["findings"]) == status
+
+
+def test_an_application_that_cannot_be_imported_is_a_problem(tmp_path, monkeypatch, capsys):
+    """Exit status 1, counted, and the last line says what was not looked at."""
+    (tmp_path / "shop.py").write_text(f"import not_there_at_all\n{APP.format(line='tasks.add_task(mail)')}")
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["doctor", "--app", "shop:app"]) == 1
+    told = capsys.readouterr()
+    assert "No module named 'not_there_at_all'" in told.err
+    assert told.out == (
+        "no findings in 1 file, but the application was not imported: what only exists then was not looked at\n"
+    )
+    assert cli.main(["doctor", "--app", "shop:app", "--json", "--strict"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert (found["problems"], found["findings"]) == (1, [])
 
 
 def test_an_application_that_is_not_there_is_one_sentence(tmp_path):

@@ -30,7 +30,7 @@ def guarded(children: Children, directory: Path) -> Sidecar:
 
 def metrics_port(sidecar: Sidecar) -> int:
     """Where it says that the metrics are as well."""
-    found = until(lambda: re.findall(r" metrics on http://\S+:(\d+)/metrics\n", sidecar.child.output))
+    found = until(lambda: re.findall(r" metrics on http://\S+:(\d+)/metrics\b.*\n", sidecar.child.output))
     return int(found[0])
 
 
@@ -76,16 +76,39 @@ def test_it_says_where_both_are_and_what_others_can_reach(children, directory):
     options = ("--listen", "0.0.0.0:0", "--metrics-listen", "0.0.0.0:0")
     sidecar = Sidecar(children, directory, *options, AFTERWORD_TOKEN=TOKEN)
     assert raw(sidecar.port, b"GET / HTTP/1.1", b"host: 127.0.0.1", b"authorization: Bearer x")[0] == 401
+    page, metrics, name = sidecar.port, metrics_port(sidecar), socket.gethostname()
     assert sidecar.child.output.splitlines() == [
         "afterword sidecar: " + line
         for line in (
-            f"watching {directory}, page and metrics on http://0.0.0.0:{sidecar.port}/",
+            f"watching {directory}, page and metrics on http://0.0.0.0:{page}/ (from elsewhere: http://{name}:{page}/)",
             "other machines can reach the page; without TLS before it they can read the token on its way",
-            f"metrics on http://0.0.0.0:{metrics_port(sidecar)}/metrics",
+            f"metrics on http://0.0.0.0:{metrics}/metrics (from elsewhere: http://{name}:{metrics}/metrics)",
             "other machines can reach the metrics: counts, task names and exception classes, no more",
         )
     ]
     assert SECRET not in Path(f"/proc/{sidecar.child.pid}/cmdline").read_bytes()
+
+
+def test_the_address_for_elsewhere_is_one_that_is_answered(guarded, children, directory):
+    """By the name of the machine; where the page is on loopback nobody asks by it, and no other name is let in."""
+    host = f"host: {socket.gethostname()}".encode()
+    assert raw(guarded.port, b"GET /metrics HTTP/1.1", host, AUTHORIZATION)[0] == 200
+    assert raw(guarded.port, b"GET /metrics HTTP/1.1", host)[0] == 401
+    assert raw(guarded.port, b"GET /metrics HTTP/1.1", host + b".evil.com", AUTHORIZATION)[0] == 403
+    at_home = Sidecar(children, directory)
+    assert raw(at_home.port, b"GET /metrics HTTP/1.1", host + b"-1")[0] == 403
+    assert "elsewhere" not in at_home.child.output
+
+
+def test_a_directory_that_it_made_is_told(children, directory):
+    """A wrong --dir starts as well as the right one: whoever reads the line sees that nobody writes there."""
+    made = directory / "other"
+    first = Sidecar(children, made)
+    assert first.get("/readyz")[0] == 200
+    note = " (made just now; no application writes there yet: AFTERWORD_DIR must be the same)"
+    assert f"watching {made}{note}, page and metrics on http://127.0.0.1:{first.port}/\n" in first.child.output
+    second = Sidecar(children, made)
+    assert f"watching {made}, page and metrics on http://127.0.0.1:{second.port}/\n" in second.child.output
 
 
 def test_names_of_a_proxy_come_from_a_variable(children, directory):
@@ -175,7 +198,10 @@ def refused(children: Children, directory: Path, *options: str, **env: str) -> s
 def test_a_port_of_the_metrics_that_is_taken_is_one_sentence(children, directory, guarded):
     """By another process, or by the page itself."""
     taken = f"127.0.0.1:{metrics_port(guarded)}"
-    allowed = "Address already in use; allowed: a HOST:PORT of this machine that is free (--metrics-listen HOST:PORT)"
+    allowed = (
+        "Address already in use; allowed: a HOST:PORT of this machine that is free (--metrics-listen HOST:PORT); "
+        "perhaps a sidecar already runs there (afterword doctor)"
+    )
     by_another = refused(children, directory, "--listen", "127.0.0.1:0", "--metrics-listen", taken)
     assert by_another == f"afterword: metrics_listen is '{taken}': {allowed}\n"
     assert guarded.child.stop() == 0

@@ -237,7 +237,10 @@ def test_a_port_that_is_taken_is_one_sentence_and_status_2(children, directory, 
     taken = f"127.0.0.1:{sidecar.port}"
     second = children.python("-m", "afterword", "sidecar", "--dir", str(directory), "--listen", taken)
     assert second.wait() == 2
-    allowed = "allowed: a HOST:PORT of this machine that is free (--listen HOST:PORT)"
+    allowed = (
+        "allowed: a HOST:PORT of this machine that is free (--listen HOST:PORT); "
+        "perhaps a sidecar already runs there (afterword doctor)"
+    )
     assert second.output == f"afterword: listen is {taken!r}: Address already in use; {allowed}\n"
 
 
@@ -260,7 +263,8 @@ def test_it_says_where_it_serves_and_whether_others_can_reach_it(children, direc
     assert sidecar.get("/healthz")[0] == 200
     first, *rest = sidecar.child.output.splitlines()
     url = rf"http://{shown}:{sidecar.port}/"
-    assert re.fullmatch(rf"afterword sidecar: watching {directory}, page and metrics on {url}", first)
+    elsewhere = rf" \(from elsewhere: http://{re.escape(socket.gethostname())}:{sidecar.port}/\)" * warned
+    assert re.fullmatch(rf"afterword sidecar: watching {directory}, page and metrics on {url}{elsewhere}", first)
     warning = (
         "afterword sidecar: other machines can reach the page; without TLS before it they can read the token on its way"
     )

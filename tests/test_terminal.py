@@ -393,6 +393,24 @@ def test_many_endings_are_asked_for_page_by_page(directory, writer, capsys, monk
     assert len(numbers) == 700
 
 
+@pytest.mark.parametrize("form", [(), ("--json",)])
+@pytest.mark.parametrize("task", ["mail", "push"])
+def test_a_history_that_cannot_be_read_is_no_good_news(lost, capsys, form, task):
+    """Exit status 2, whatever the ledgers themselves still hold; that is listed, and an empty list is not."""
+    other = Owner(settings.load({"dir": str(lost)}, print, environment={}), "test", "shop")
+    other.open()
+    ledgers.account(other, "push")
+    (lost / "history.sqlite3").write_bytes(b"no database" * 100)
+    (lost / "history.sqlite3").chmod(0o600)
+    assert cli.main(["lost", "--dir", str(lost), "--task", task, *form]) == 2
+    told = capsys.readouterr()
+    assert told.out.count("killed") == (2 if task == "mail" else 0)
+    assert (told.out == "") == (task == "push")
+    (line,) = told.err.splitlines()
+    assert line.startswith("afterword: the history cannot be read, so what it holds is not told: file is not")
+    assert line.endswith("; see afterword doctor")
+
+
 def test_what_is_counted_and_not_kept_is_told(directory, writer, capsys):
     """A storm: the history keeps the newest of it, the books all, and the list says how many it has not."""
     one = writer(slots=2048)
@@ -415,7 +433,12 @@ TIMES = "allowed: a time ago (90s, 15m, 2h, 3d), an ISO time ("
         ("top --interval 0", "--interval is '0'; allowed: seconds from 0.5 to 3600"),
         ("top --interval nan", "--interval is 'nan'; allowed: seconds from 0.5 to 3600"),
         ("top --dir here", "--dir is 'here'; allowed: an absolute path"),
-        ("top --onec", "unrecognized arguments: --onec"),
+        ("top --onec", "unrecognized arguments: --onec; did you mean --once? (try: afterword top --help)"),
+        ("lost --since -1h", "--since is '-1h'; a time ago has no sign: --since 1h"),
+        ("lost --since=-1h30m", "--since is '-1h30m'; a time ago has no sign: --since 1h30m"),
+        ("lost --until +2d", "--until is '+2d'; a time ago has no sign: --until 2d"),
+        ("lost --since -90", f"--since is '-90'; {TIMES}"),
+        ("lost --since --json", "argument --since: expected one argument (try: afterword lost --help)"),
         ("lost --since yesterday", f"--since is 'yesterday'; {TIMES}"),
         ("lost --since 90", f"--since is '90'; {TIMES}"),
         ("lost --until 2026-13-01", f"--until is '2026-13-01'; {TIMES}"),
@@ -465,6 +488,16 @@ def test_a_directory_that_is_not_there_is_told_with_what_to_do(arguments, tmp_pa
 
 
 @pytest.mark.parametrize("arguments", [("top",), ("top", "--json"), ("lost",)])
+@pytest.mark.parametrize("below", ["", "further/down"])
+def test_a_file_is_no_directory(arguments, below, tmp_path, told):
+    """Nor is what would lie below one; the sentence says where the path came from."""
+    file = tmp_path / "file"
+    file.touch()
+    sentence = told(*arguments, "--dir", str(file / below))
+    assert sentence == f"{file} is a file, not a directory (--dir, AFTERWORD_DIR)"
+
+
+@pytest.mark.parametrize("arguments", [("top",), ("top", "--json"), ("lost",)])
 def test_a_directory_of_another_user_is_told_with_what_to_do(arguments, directory, told):
     """The answer is not that nothing is lost."""
     directory.chmod(0)
@@ -487,7 +520,34 @@ def test_a_directory_nobody_writes_to_is_no_good_news(directory, told, capsys):
     """`lost` has no answer (2); `top` shows why and waits for the application, and once its verdict is blind (1)."""
     assert told("lost", "--dir", str(directory)) == NO_LEDGER.format(directory)
     assert cli.main(["top", "--once", "--dir", str(directory)]) == 1
-    assert capsys.readouterr().out.startswith(f"BLIND  {NO_LEDGER.format(directory)}\n")
+    assert (
+        capsys.readouterr().out
+        == f"BLIND  {NO_LEDGER.format(directory)}\n0 processes  0 tasks  0 waiting  0 running  0 late  0 overdue\n"
+    )
+    assert cli.main(["top", "--json", "--dir", str(directory)]) == 1
+    status = json.loads(capsys.readouterr().out)["status"]
+    assert [reason["sentence"] for reason in status["reasons"]] == [status["sentence"]]
+
+
+@pytest.mark.parametrize(
+    ("mounts", "problem"),
+    [
+        ("mount --bind {dir} {dir} && mount -o remount,bind,ro {dir}", "is mounted read-only"),
+        ("chmod 0777 {dir}", "is writable by others"),
+    ],
+)
+def test_books_that_can_be_read_are_never_blind(directory, writer, mounts, problem):
+    """No application can begin a ledger there any more: that is told beside what the books say, not instead of it."""
+    one = writer()
+    one.do("end")
+    look = f"{mounts.format(dir=directory)}; exec {sys.executable} -m afterword"
+    for arguments, said in (("top --once", "DEGRADED  "), ("lost", "nothing lost or dropped")):
+        command = ["unshare", "-m", "sh", "-c", f"{look} {arguments} --dir {directory}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        if "unshare: " in done.stderr or "mount: " in done.stderr:
+            pytest.skip(f"no mounts here: {done.stderr}")
+        assert (done.returncode, done.stdout.startswith(said)) == (0, True), done
+        assert (problem in done.stdout) == ("top" in arguments)
 
 
 @pytest.mark.parametrize("arguments", [("top", "--once"), ("lost", "--all")])
@@ -511,6 +571,19 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert "\u202e" not in done.stdout
     assert f"{ESCAPE}[31mevil" not in done.stdout
     assert "\n".join(plain.splitlines()).isprintable() or all(line.isprintable() for line in plain.splitlines())
+
+
+def test_a_reason_is_told_once(crowded):
+    """In the sentence or below it, with its alert if it has one."""
+    first, other, bare = (
+        model.Reason("bad", sentence, alert, "shop")
+        for sentence, alert in (("12 runs were lost", "AfterwordTaskLost"), ("2 runs were lost", "A"), ("blind", ""))
+    )
+    status = dataclasses.replace(
+        crowded.look().status, verdict="bad", sentence="12 runs were lost; 2 more reasons", reasons=[first, other, bare]
+    )
+    told = cells.plain(blocks.verdict(status, None, 9)).splitlines()
+    assert told == ["BAD  12 runs were lost; 2 more reasons", "  2 runs were lost  A", "  blind"]
 
 
 def test_a_name_that_nobody_escaped_does_nothing_either(crowded):
@@ -830,7 +903,7 @@ def test_sixty_columns_still_say_what_is_wrong(crowded):
     lines = cells.plain(screen.live(crowded.look(), screen.State(sort="name"), 60, 24)).splitlines()
     (title,) = (line for line in lines if line.startswith("TASK"))
     assert title.split()[2:7] == ["WAITING", "RUNNING", "FAILED", "DROPPED", "LOST"]
-    (runs,) = (line for line in lines if line.startswith("OLDEST RUNS"))
+    (runs,) = (line for line in lines if line.startswith("OPEN RUNS"))
     assert runs.split()[2:] == ["STATE", "AGE", "LIMIT", "USED"]
 
 

@@ -91,7 +91,6 @@ class HistoryFile:
             raise OSError(self.problem or "it is in use by somebody else")
         self.check()
         with contextlib.closing(connect(self._path, "rw")) as file:
-            file.execute("PRAGMA journal_mode = TRUNCATE")
             file.execute("PRAGMA synchronous = OFF")
             prepare(file)
             if what == "read":

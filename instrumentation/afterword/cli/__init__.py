@@ -19,7 +19,9 @@ _COMMANDS: Final = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     try:
-        options = parser().parse_args(arguments)
+        options, unknown = parser().parse_known_args(arguments)
+        if unknown:
+            options.parser.refuse(unknown)  # the command's own: argparse would name the help of all commands
         command: Callable[[argparse.Namespace], int | None] = options.run
         return command(options) or 0
     except UsageError as error:

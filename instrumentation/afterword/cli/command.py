@@ -1,15 +1,20 @@
 """What all commands share: how they refuse, where they write, the settings they read."""
 
 import argparse
+import contextlib
+import difflib
 import os
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from afterword import settings as settings_
 
 WRONG: Final = 2
+#: As argparse says it, with quotes around the choices or without.
+_NO_CHOICE: Final = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)")
 CONFIG_HELP: Final = "afterword.toml or another TOML file, with a table [alerts] (AFTERWORD_CONFIG)"
 
 
@@ -29,7 +34,20 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise what is told instead of the usage."""
-        raise UsageError(f"{message} (try: {self.prog} --help)")
+        wrong = _NO_CHOICE.search(message)
+        nearest = _nearest(wrong[1], re.findall(r"[\w-]+", wrong[2])) if wrong else ""
+        raise UsageError(f"{message}{nearest} (try: {self.prog} --help)")
+
+    def refuse(self, unknown: Sequence[str]) -> NoReturn:
+        """Raise what is told of words that are no options of this command."""
+        options = {option.lstrip("-"): option for action in self._actions for option in action.option_strings}
+        first = next((word for word in unknown if word.startswith("-")), "").lstrip("-").partition("=")[0]
+        self.error(f"unrecognized arguments: {' '.join(unknown)}{_nearest(first, options, options)}")
+
+
+def _nearest(word: str, known: Iterable[str], spelled: Mapping[str, str] | None = None) -> str:
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {(spelled or {}).get(near[0], near[0])}?" if near else ""
 
 
 def command(commands: Any, name: str, purpose: str) -> argparse.ArgumentParser:
@@ -37,6 +55,7 @@ def command(commands: Any, name: str, purpose: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
         name, help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}."
     )
+    parser.set_defaults(parser=parser)
     return parser
 
 
@@ -89,7 +108,15 @@ def write(text: str, output: str | None) -> None:
             sys.stdout.write(text)
             sys.stdout.flush()
     except BrokenPipeError:
-        pass  # whoever reads has enough: `afterword alerts | head`
+        nobody_reads()  # whoever did has enough: `afterword alerts | head`
     except OSError as error:
         where = "stdout" if output is None else f"--output {output}"
         raise UsageError(f"{where}: {error.strerror}") from error
+
+
+def nobody_reads() -> None:
+    """Let what is still buffered go nowhere: flushed at exit it would be told as an error, with status 120."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

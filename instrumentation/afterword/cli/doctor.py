@@ -14,6 +14,7 @@ from afterword.settings import values
 
 #: What looks at a machine, and not at code.
 _OF_A_MACHINE = ("sidecar", "prometheus", "python")
+_NOT_IMPORTED = ", but the application was not imported: what only exists then was not looked at"
 
 
 def add(commands: Any) -> None:
@@ -74,9 +75,10 @@ def _examine_app(options: argparse.Namespace) -> int:
     if options.json:
         told = [{"file": _shown(one.file), "line": one.line, "column": one.column, "code": one.code,
                  "problem": one.problem, "fix": one.fix} for one in found.findings]  # fmt: skip
-        whole = {"problems": len(told), "files": found.files, "import_problem": found.import_problem, "findings": told}
+        problems = len(told) + bool(found.import_problem)
+        whole = {"problems": problems, "files": found.files, "import_problem": found.import_problem, "findings": told}
         write(json.dumps(whole, indent=2) + "\n", None)
-        return int(bool(told))
+        return int(bool(problems))
     for one in found.findings:
         write(f"{tamed(_shown(one.file))}:{one.line}:{one.column}: {one.code} {tamed(one.problem)}\n", None)
         if one.fix:
@@ -84,8 +86,9 @@ def _examine_app(options: argparse.Namespace) -> int:
     if found.import_problem:
         print(f"afterword: {tamed(found.import_problem)}", file=sys.stderr)
     n = len(found.findings)
-    write(f"{n or 'no'} finding{'' if n == 1 else 's'} in {found.files} file{'' if found.files == 1 else 's'}\n", None)
-    return int(bool(n))
+    counted = f"{n or 'no'} finding{'' if n == 1 else 's'} in {found.files} file{'' if found.files == 1 else 's'}"
+    write(f"{counted}{_NOT_IMPORTED if found.import_problem else ''}\n", None)
+    return int(bool(n or found.import_problem))
 
 
 def _shown(file: Path) -> str:

@@ -1,6 +1,7 @@
 """``afterword lost``: the bad endings that are kept one by one, the newest last."""
 
 import argparse
+import re
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -35,6 +36,8 @@ def add(commands: Any) -> None:
     which.add_argument("--ending", metavar="ENDING,...",
                        help="lost, dropped, failed, cancelled, swallowed (default: lost,dropped)")  # fmt: skip
     which.add_argument("--all", action="store_true", help="every bad ending")
+    # Else `--since -1h` is an option that nobody knows, and --since has no value.
+    lost._negative_number_matcher = re.compile(r"-\d.*")
     lost.add_argument("--limit", metavar="N", help=f"the newest N (default: {_LIMIT} on a terminal, elsewhere all)")
     lost.add_argument("--json", action="store_true", help="print one JSON array")
     lost.set_defaults(run=_lost)
@@ -52,12 +55,16 @@ def _lost(options: argparse.Namespace) -> int:
         reading.check_names(look.tasks, directory, wanted.service, wanted.task)
     except reading.CannotAnswerError as error:
         raise UsageError(str(error)) from error
-    found = endings.find(view, wanted)
-    if options.json:
+    found, problem = endings.find(view, wanted), look.status.sidecar.history.problem
+    if problem and not found.items:
+        pass  # "nothing" would be an answer
+    elif options.json:
         write(records.line(found.items), None)
     else:
         counted = endings.counted(look.tasks, wanted)
         write(paint.rendered(endings.lines(found, wanted, look.status, counted, paint.columns())), None)
+    if problem:
+        raise UsageError(f"the history cannot be read, so what it holds is not told: {problem}; see afterword doctor")
     return int(bool(found.items))
 
 
@@ -87,6 +94,8 @@ def _time(option: str, value: str | None, now: float) -> float | None:
     try:
         return None if value is None else moments.read(value, now)
     except ValueError:
+        if value is not None and value[:1] in ("-", "+") and moments.is_ago(value[1:]):
+            raise UsageError(f"{option} is {value!r}; a time ago has no sign: {option} {value[1:]}") from None
         raise UsageError(f"{option} is {value!r}; allowed: {moments.ALLOWED}") from None
 
 

@@ -1,4 +1,4 @@
-"""``afterword top``: the books, the oldest runs and the newest bad endings, live or once."""
+"""``afterword top``: the books, the open runs and the newest bad endings, live or once."""
 
 import argparse
 import os
@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from afterword.cli import command as command_
-from afterword.cli.command import UsageError, command, missing_extra, write
+from afterword.cli.command import UsageError, command, missing_extra, nobody_reads, write
 from afterword.settings import values
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _ALLOWED: Final = "seconds from 0.5 to 3600"
 
 def add(commands: Any) -> None:
     """Add the command."""
-    top = command(commands, "top", "show the books, the oldest runs and the newest bad endings, live")
+    top = command(commands, "top", "show the books, the open runs and the newest bad endings, live")
     top.epilog = "With --once or --json: exit status 1 when the verdict is bad or blind, 0 when it is not."
     top.add_argument("--dir", help="the ledger directory (AFTERWORD_DIR; default: as the application's)")
     top.add_argument("--service", metavar="NAME", help="only this service")
@@ -103,6 +103,7 @@ def _said(text: str) -> bool:
     try:
         print(text, end="", flush=True)
     except BrokenPipeError:
+        nobody_reads()
         return False
     except OSError as error:
         raise UsageError(f"stdout: {error.strerror}") from error

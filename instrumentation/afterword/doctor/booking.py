@@ -4,8 +4,8 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from afterword.doctor.finding import Finding, counted, note, ok, warning
-from afterword.doctor.processes import command_of, environment_of, environments, pid_here
+from afterword.doctor.finding import Finding, counted, listed, note, ok, warning
+from afterword.doctor.processes import command_of, environment_of, environments, pid_here, program_of
 from afterword.doctor.scene import Scene, without_password
 from afterword.settings import PREFIX, SETTINGS
 
@@ -13,6 +13,10 @@ from afterword.settings import PREFIX, SETTINGS
 _SILENT: Final = 60.0
 #: What a person's shell need not share with the application; the directory has a check of its own.
 _ELSEWHERE: Final = frozenset({"dir", "listen", "metrics_listen", "allowed_hosts", "otlp_endpoint"})
+#: Our own commands, which keep no ledger; what runs applications, and is named before other programs; how many are.
+_OURS: Final = "afterword"
+_SERVERS: Final = frozenset({"uvicorn", "gunicorn", "hypercorn", "granian", "daphne", "fastapi", "multiprocessing"})
+_NAMED: Final = 3
 _BOUNDS: Final = ("AFTERWORD_SLOTS", "task names", "exception classes", "routes")
 
 
@@ -84,20 +88,22 @@ def environment(scene: Scene) -> Iterator[Finding]:
 
 
 def elsewhere(scene: Scene) -> Iterator[Finding]:
-    """No process was started with another AFTERWORD_DIR."""
-    others: dict[str, list[int]] = {}
+    """No Python process was started with another AFTERWORD_DIR."""
+    others: dict[str, list[tuple[bool, int]]] = {}
     for pid, named in environments(f"{PREFIX}DIR"):
-        if named != str(scene.directory):
-            others.setdefault(named, []).append(pid)
+        program = program_of(pid) if named != str(scene.directory) else ""
+        if program and program != _OURS:
+            others.setdefault(named, []).append((program not in _SERVERS, pid))
     level = note if scene.contents.living else warning
-    for named, pids in sorted(others.items()):
+    for named, found in sorted(others.items()):
+        told = listed([f"{pid} ({command_of(pid)})" for _, pid in sorted(found)], _NAMED)
         yield level(
-            f"{counted(len(pids), 'process', 'processes')} started with AFTERWORD_DIR={named}, this looks at "
-            f"{scene.directory}: {pids[0]} ({command_of(pids[0])})",
+            f"{counted(len(found), 'process', 'processes')} started with AFTERWORD_DIR={named}, this looks at "
+            f"{scene.directory}: {told}",
             "if that is the application: give the sidecar the same AFTERWORD_DIR, and look there with --dir",
         )
     if not others:
-        yield ok("no process that can be seen was started with another AFTERWORD_DIR")
+        yield ok("no Python process that can be seen was started with another AFTERWORD_DIR")
 
 
 def _different(theirs: Mapping[str, str], ours: Mapping[str, str]) -> list[tuple[str, str, str]]:

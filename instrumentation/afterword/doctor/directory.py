@@ -11,6 +11,7 @@ from typing import Final
 from afterword.doctor.finding import Finding, counted, note, ok, problem, warning
 from afterword.doctor.processes import user
 from afterword.doctor.scene import Scene
+from afterword.settings import PREFIX, read_file
 
 #: What a container has as /dev/shm unless it is given more, in bytes.
 _CONTAINER_SHM: Final = 64 * 1024 * 1024
@@ -23,7 +24,7 @@ _TMPFS: Final = "mount a tmpfs and name a directory in it: AFTERWORD_DIR=/dev/sh
 
 def place(scene: Scene) -> Iterator[Finding]:
     """The directory exists, and is a directory and no link."""
-    path, named = scene.directory, _is_named(scene)
+    path, named = scene.directory, _named_by(scene)
     try:
         found = path.lstat()
     except FileNotFoundError:
@@ -33,10 +34,15 @@ def place(scene: Scene) -> Iterator[Finding]:
                 f"{path} does not exist, and {user(os.geteuid())} cannot make it in {parent}",
                 f"sudo install -d -m 0700 -o {os.geteuid()} {_quoted(path)}",
             )
+        elif named:
+            yield problem(
+                f"{path}, which {named} names, does not exist: no application and no sidecar has begun there",
+                "start them as this user and with this AFTERWORD_DIR, or look elsewhere with --dir",
+            )
         else:
-            yield (warning if named else note)(
+            yield note(
                 f"{path} does not exist yet: whoever begins first makes it, application or sidecar",
-                "start the application as this user and with this AFTERWORD_DIR, or look elsewhere with --dir",
+                "start the application as this user, or look elsewhere with --dir",
             )
         return
     except OSError as error:
@@ -226,10 +232,16 @@ def elsewhere(scene: Scene) -> Iterator[Finding]:
         yield ok("no other default directory has ledgers")
 
 
-def _is_named(scene: Scene) -> bool:
-    from afterword.settings import default_directory
-
-    return scene.directory != default_directory()
+def _named_by(scene: Scene) -> str:
+    """Where somebody named the directory; empty where it is the default."""
+    file, where = read_file(scene.environment, lambda _: None)
+    variable = f"{PREFIX}DIR"
+    given = (
+        ("--dir", scene.keywords.get("dir")),
+        (variable, scene.environment.get(variable)),
+        (where, file.get("dir")),
+    )
+    return next((source for source, value in given if value), "")
 
 
 def _stat(path: Path) -> os.stat_result | None:

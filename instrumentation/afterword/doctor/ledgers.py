@@ -1,6 +1,8 @@
 """What lies in the directory: whose books it keeps, what could not be read, what nobody has fetched."""
 
+import contextlib
 import os
+import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -52,8 +54,28 @@ def living(scene: Scene) -> Iterator[Finding]:
     if services:
         told = listed([f"{name} ({counted(n, 'process', 'processes')})" for name, n in sorted(services.items())])
         yield ok(f"{counted(sum(services.values()), 'ledger')} of living processes: {told}")
+    elif known := _known_services(scene):
+        since = f"afterword lost --since 1h{_dir_option(scene)} says what {'it' if len(known) == 1 else 'they'} lost"
+        yield warning(
+            f"no process lives; the books know {listed(known)}",
+            f"start {'it' if len(known) == 1 else 'them'} again ({since})",
+        )
     else:
         yield warning("no living process keeps a ledger here", _START)
+
+
+def _known_services(scene: Scene) -> list[str]:
+    """Whose tasks the totals of the dead know, and whose ledgers wait to be added to them."""
+    from afterword.books import carried
+
+    found = {ledger.header.service for ledger in scene.contents.dead}
+    with contextlib.suppress(OSError, ValueError):  # `ledgers.carried` says what is wrong with it
+        found |= {key.service for key in carried.load(scene.directory).totals.tasks}
+    return sorted(found)
+
+
+def _dir_option(scene: Scene) -> str:
+    return f" --dir {shlex.quote(str(scene.directory))}" if scene.keywords.get("dir") else ""
 
 
 def dead(scene: Scene) -> Iterator[Finding]:
@@ -142,7 +164,7 @@ def carried(scene: Scene) -> Iterator[Finding]:
     """The totals of dead processes are whole, and none was ever set aside."""
     from afterword.books import carried as carried_
 
-    yield from _set_aside(
+    yield from set_aside(
         scene, carried_.FILE_NAME, "a total that could not be understood was set aside", "counters began from zero"
     )
     try:
@@ -162,21 +184,6 @@ def carried(scene: Scene) -> Iterator[Finding]:
         yield ok(f"the totals of the dead are whole: {counted(len(found.totals.tasks), 'task')}")
 
 
-def history(scene: Scene) -> Iterator[Finding]:
-    """No history of bad endings was set aside."""
-    from afterword.books.history import FILE_NAME
-
-    told = list(
-        _set_aside(
-            scene,
-            FILE_NAME,
-            "a history that could not be read was set aside",
-            "a new one was begun; counters are not concerned",
-        )
-    )
-    yield from told or [ok("no history was set aside")]
-
-
 def outbox(scene: Scene) -> Iterator[Finding]:
     """The spans of lost runs are sent and do not wait."""
     from afterword.books.outbox import MAX_AGE
@@ -194,7 +201,7 @@ def outbox(scene: Scene) -> Iterator[Finding]:
         yield ok(f"spans of {counted(len(waiting), 'dead process', 'dead processes')} wait to be sent")
 
 
-def _set_aside(scene: Scene, file: str, what: str, since: str) -> Iterator[Finding]:
+def set_aside(scene: Scene, file: str, what: str, since: str) -> Iterator[Finding]:
     """Copies of a file that was no good, by when that was found."""
     for name in scene.contents.set_aside:
         if name.startswith(f"{file}."):

@@ -66,6 +66,36 @@ def command_of(pid: int) -> str:
     return " ".join([Path(words[0]).name, *words[1:]])[:80]
 
 
+def program_of(pid: int) -> str:
+    """What a Python process runs, ``uvicorn`` for instance: the name of its script or module; empty for another one."""
+    try:
+        interpreter = (_PROC / str(pid) / "exe").readlink().name
+        raw = (_PROC / str(pid) / "cmdline").read_bytes()
+    except OSError:
+        return ""
+    if not interpreter.startswith(("python", "pypy")):
+        return ""
+    first, *words = [os.fsdecode(word) for word in raw.strip(b"\0\n").split(b"\0")]
+    if not Path(first).name.startswith(("python", "pypy")):
+        return first.partition(":")[0].strip()  # it gave itself a title: "gunicorn: worker [shop:app]"
+    return _program(words) or "python"
+
+
+def _program(words: list[str]) -> str:
+    """What the interpreter's arguments name; of code that is given by itself, the module that it takes from first."""
+    left = iter(words)
+    for word in left:
+        if word in ("-W", "-X"):
+            next(left, "")
+        elif word == "-c":
+            return next(left, "").removeprefix("from ").partition(" ")[0].partition(".")[0]
+        elif word.startswith("-m"):
+            return (word[2:] or next(left, "")).partition(".")[0]
+        elif not word.startswith("-"):
+            return Path(word).name
+    return ""
+
+
 def lock_holder(inode: int) -> int | None:
     """Who holds the lock of a file, by its inode; None if that is not told."""
     try:

@@ -4,6 +4,7 @@ A check that has nothing to look at, the rules of a Prometheus that is not there
 """
 
 import inspect
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -13,6 +14,7 @@ from afterword.doctor import (
     booking,
     directory,
     given,
+    history,
     ledgers,
     prometheus,
     rules,
@@ -36,6 +38,8 @@ class Check:
     run: Callable[[Scene], Iterable[Finding]]
     #: Whether it reads ledgers, which needs the file locks of POSIX.
     of_ledgers: bool = False
+    #: Whether it looks into the directory: where there is none it has nothing to say.
+    inside: bool = False
     seconds: float = _PATIENCE
 
     @property
@@ -54,20 +58,20 @@ CHECKS: Final = (
     Check("directory.owner", directory.owner, of_ledgers=True),
     Check("directory.mode", directory.mode, of_ledgers=True),
     Check("directory.writable", directory.writable, of_ledgers=True),
-    Check("directory.filesystem", directory.filesystem, of_ledgers=True),
-    Check("directory.space", directory.space, of_ledgers=True),
+    Check("directory.filesystem", directory.filesystem, of_ledgers=True, inside=True),
+    Check("directory.space", directory.space, of_ledgers=True, inside=True),
     Check("directory.shm", directory.shm, of_ledgers=True),
-    Check("directory.lasting", directory.lasting, of_ledgers=True),
+    Check("directory.lasting", directory.lasting, of_ledgers=True, inside=True),
     Check("directory.elsewhere", directory.elsewhere, of_ledgers=True),
     Check("ledgers.living", ledgers.living, of_ledgers=True),
-    Check("ledgers.dead", ledgers.dead, of_ledgers=True),
-    Check("ledgers.unreadable", ledgers.unreadable, of_ledgers=True),
-    Check("ledgers.unaccounted", ledgers.unaccounted, of_ledgers=True),
+    Check("ledgers.dead", ledgers.dead, of_ledgers=True, inside=True),
+    Check("ledgers.unreadable", ledgers.unreadable, of_ledgers=True, inside=True),
+    Check("ledgers.unaccounted", ledgers.unaccounted, of_ledgers=True, inside=True),
     Check("ledgers.versions", ledgers.versions, of_ledgers=True),
-    Check("ledgers.leftovers", ledgers.leftovers, of_ledgers=True),
-    Check("ledgers.carried", ledgers.carried, of_ledgers=True),
-    Check("ledgers.history", ledgers.history, of_ledgers=True),
-    Check("ledgers.outbox", ledgers.outbox, of_ledgers=True),
+    Check("ledgers.leftovers", ledgers.leftovers, of_ledgers=True, inside=True),
+    Check("ledgers.carried", ledgers.carried, of_ledgers=True, inside=True),
+    Check("ledgers.history", history.history, of_ledgers=True, inside=True),
+    Check("ledgers.outbox", ledgers.outbox, of_ledgers=True, inside=True),
     Check("processes.events", booking.events, of_ledgers=True),
     Check("processes.environment", booking.environment, of_ledgers=True),
     Check("processes.elsewhere", booking.elsewhere, of_ledgers=True),
@@ -114,7 +118,7 @@ def _run(check: Check, scene: Scene) -> list[Finding]:
     """What one check found, up to where it failed."""
     found: list[Finding] = []
     try:
-        within(check.seconds, lambda: found.extend(check.run(scene)))
+        within(check.seconds, lambda: found.extend(check.run(scene) if _has_subject(check, scene) else ()))
     except TookTooLongError as error:
         return [
             *found,
@@ -124,3 +128,8 @@ def _run(check: Check, scene: Scene) -> list[Finding]:
         text = f"{type(error).__name__}: {error}"
         return [*found, problem(f"this check failed ({text})", "please report it with this output")]
     return found
+
+
+def _has_subject(check: Check, scene: Scene) -> bool:
+    """`directory.place` says what is missing."""
+    return not check.inside or os.path.isdir(scene.directory)  # noqa: PTH112 - Path's raises where a parent is closed

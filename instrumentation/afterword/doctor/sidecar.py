@@ -67,8 +67,8 @@ def version(scene: Scene) -> Iterator[Finding]:
     theirs = scene.status.get("version") or _build(scene)
     writers = {ledger.header.version for ledger in scene.contents.living} or {__version__}
     if theirs is None:
-        yield from _wants_token(scene, "/metrics")
-    elif writers == {theirs}:
+        return  # it refuses its pages, or has none: `sidecar.scan` says so
+    if writers == {theirs}:
         yield ok(f"afterword {theirs}, as the application")
     else:
         yield warning(

@@ -60,7 +60,10 @@ def settling(original: Application) -> Application:
             await original(self, scope, receive, call.watched(send))
         except BaseException as error:
             _reset(token)
+            was_answered = any(not task.afterword_run for task in call.tasks)  # background tasks begin after that
             _settle(call, error)
+            if was_answered:
+                responded(scope, call)
             call.scope = None
             raise
         try:  # noqa: SIM105 - as `_reset` does: a call less for each request

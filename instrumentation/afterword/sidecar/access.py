@@ -19,6 +19,9 @@ _IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 _PROBES: Final = frozenset({"/healthz", "/readyz"})
 _FOR_SCRAPERS: Final = _PROBES | {"/metrics"}
 _STATIC: Final = "/static/"
+_API: Final = "/api/"
+#: It never ends, so neither would an answer that has only its headers.
+_STREAM: Final = "/api/events"
 
 #: A host, a port behind it or not; whoever sends a user, a path or a bare IPv6 address here is no browser.
 _HOST: Final = re.compile(rb"(\[[0-9a-f:.]{2,45}\]|[a-z0-9_.-]{1,253})(?::[0-9]{1,5})?")
@@ -46,12 +49,13 @@ def guarded(app: ASGIApp, *, listen: Address, token: str | None, allowed_hosts: 
     """
     hosts = frozenset(map(_parsed, ("localhost", listen.host, *allowed_hosts)))
     secret = None if token is None else token.encode()
+    answering = _answering_head(app)
 
     async def guard(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await app(scope, receive, send)
         elif scope["type"] == "http":  # a WebSocket gets nothing: there is none
-            answer = _refusal(scope, hosts, secret) or app
+            answer = _refusal(scope, hosts, secret) or answering
             await answer(scope, receive, _with_headers(send, scope["path"]))
 
     return guard
@@ -84,7 +88,23 @@ def _refusal(scope: Scope, hosts: frozenset[str | _IPAddress], secret: bytes | N
         return None
     if not path.startswith("/") or _CONTROL.search(path):
         return _no(400, "what is asked for is no path of this page")
-    return _wrong_host(_values(scope, b"host"), hosts, secret) or _wrong_token(_values(scope, b"authorization"), secret)
+    refusal = _wrong_host(_values(scope, b"host"), hosts, secret)
+    refusal = refusal or _wrong_token(_values(scope, b"authorization"), secret)
+    if refusal is None and scope["method"] == "HEAD" and path == _STREAM:
+        return _no(405, "events have no end, so they are answered to GET alone: ask /api/status", {"allow": "GET"})
+    return refusal
+
+
+def _answering_head(app: ASGIApp) -> ASGIApp:
+    """The application, whose API only knows GET, with answers to HEAD: those to GET without their body."""
+
+    async def answering(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "HEAD" and scope["path"].startswith(_API):
+            await app({**scope, "method": "GET"}, receive, _without_body(send))
+        else:
+            await app(scope, receive, send)
+
+    return answering
 
 
 def _wrong_host(named: list[bytes], hosts: frozenset[str | _IPAddress], secret: bytes | None) -> Response | None:
@@ -109,7 +129,8 @@ def _wrong_token(shown: list[bytes], secret: bytes | None) -> Response | None:
     token = _token_in(shown[0]) if len(shown) == 1 else b""
     if secret is None or (token and hmac.compare_digest(token, secret)):
         return None
-    refusal = _no(401, "the page needs the sidecar's token, as a Bearer token or as the password of any user")
+    needed = "the sidecar's token is needed, as a Bearer token or as the password of any user"
+    refusal = _no(401, "that is not the sidecar's token" if token else needed)
     refusal.headers["www-authenticate"] = 'Basic realm="afterword", charset="UTF-8"'  # a browser asks by itself
     refusal.headers.append("www-authenticate", "Bearer")
     return refusal
@@ -126,6 +147,13 @@ def _token_in(authorization: bytes) -> bytes:
         except binascii.Error:
             return b""
     return b""
+
+
+def _without_body(send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+    return sending
 
 
 def _with_headers(send: Send, path: str) -> Send:

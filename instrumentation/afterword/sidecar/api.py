@@ -12,6 +12,7 @@ from afterword.sidecar.changes import MAX_STREAMS, Changes
 from afterword.sidecar.questions import (
     EndingsQuestion,
     Name,
+    NoQuestion,
     ProbeQuestion,
     RunsQuestion,
     SeriesQuestion,
@@ -107,7 +108,7 @@ def router(view: View, recorder: Recorder, changes: Changes) -> APIRouter:
 
 def _books(made: APIRouter, view: View) -> None:
     @made.get("/status")
-    def status() -> model.Status:
+    def status(_: Annotated[NoQuestion, Query()]) -> model.Status:
         """The verdict, why, every service, and how well the sidecar sees."""
         return view.look().status
 
@@ -143,7 +144,7 @@ def _runs(made: APIRouter, view: View) -> None:
         return Runs(found.items, found.total, end if end < found.total and found.items else None)
 
     @made.get("/runs/{run}", responses=_UNKNOWN)
-    def run(run: Annotated[str, Path(max_length=100)]) -> model.RunDetail:
+    def run(run: Annotated[str, Path(max_length=100)], _: Annotated[NoQuestion, Query()]) -> model.RunDetail:
         """One run, open or ended badly: its timeline, where it is stuck, its trace, what to do."""
         found = view.run(run)
         if found is None:
@@ -152,7 +153,7 @@ def _runs(made: APIRouter, view: View) -> None:
 
     @made.get("/endings")
     def endings(asked: Annotated[EndingsQuestion, Query()]) -> EndingPage:
-        """Runs that ended badly, the newest first; go on with ``before`` = ``next``."""
+        """Runs that ended badly, the newest first; go on with `before` = `next`."""
         return view.endings(asked.query())
 
 
@@ -173,7 +174,7 @@ def _machinery(made: APIRouter, view: View) -> None:
         return Routes(*_page([one for one in view.look().routes if asked.service in (None, one.service)], asked))
 
     @made.get("/runbooks/{alert}", responses=_UNKNOWN)
-    def runbook(alert: Annotated[Name, Path()]) -> model.Runbook:
+    def runbook(alert: Annotated[Name, Path()], _: Annotated[NoQuestion, Query()]) -> model.Runbook:
         """What to do about an alert."""
         text = runbook_of(alert)
         if not text:
@@ -197,11 +198,12 @@ def _live(made: APIRouter, recorder: Recorder, changes: Changes) -> None:
     }
 
     @made.get("/events", response_class=StreamingResponse, responses=streams)
-    async def events() -> Response:
+    async def events(_: Annotated[NoQuestion, Query()]) -> Response:
         """The status as server-sent events: at once, at every change, and every five seconds."""
-        if changes.full:
+        stream = changes.open()
+        if stream is None:
             return JSONResponse({"detail": f"{MAX_STREAMS} pages listen already; ask /api/status instead"}, 503)
-        return StreamingResponse(changes.stream(), media_type="text/event-stream")
+        return StreamingResponse(stream, media_type="text/event-stream")
 
 
 def _is_asked_for(task: model.Task, asked: TasksQuestion) -> bool:

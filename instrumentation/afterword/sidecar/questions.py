@@ -1,6 +1,8 @@
 """What the API can be asked: every parameter with what is allowed; a word that is no parameter is refused."""
 
-from typing import Annotated, Any, Literal
+import reprlib
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -12,17 +14,23 @@ from afterword.view.endings import EndingQuery
 from afterword.view.model import Ending, Health, State
 from afterword.view.runs import RunQuery
 
+_LAST_OFFSET, _LAST_LIMIT, _LAST_NUMBER = 1_000_000_000, 1000, 2**63 - 1
+_DAY: Final = 86400
 Name = Annotated[str, Field(max_length=500)]
 #: Unix seconds, until the year 2255.
 Moment = Annotated[float, Field(ge=0, le=9_000_000_000, allow_inf_nan=False)]
-Offset = Annotated[int, Field(ge=0, le=1_000_000_000)]
-Limit = Annotated[int, Field(ge=1, le=1000)]
+Offset = Annotated[int, Field(ge=0, le=_LAST_OFFSET)]
+Limit = Annotated[int, Field(ge=1, le=_LAST_LIMIT)]
 Kind = Literal[words.KINDS]  # type: ignore[valid-type]  # one list of words, known when this runs
 Sort = Literal["bad", "name", "running", "waiting", "recent"]
 
 
 class _Question(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+
+class NoQuestion(_Question):
+    """Nothing can be asked for: there is one answer."""
 
 
 class ServiceQuestion(_Question):
@@ -72,7 +80,7 @@ class EndingsQuestion(_Question):
     reason: Name | None = None
     since: Moment | None = None
     until: Moment | None = None
-    before: Annotated[int, Field(ge=1, le=2**63 - 1)] | None = None
+    before: Annotated[int, Field(ge=1, le=_LAST_NUMBER)] | None = None
     limit: Limit = 100
 
     def query(self) -> EndingQuery:
@@ -91,7 +99,20 @@ class SeriesQuestion(_Question):
 class ProbeQuestion(_Question):
     """For how long lost work keeps a service from being well, in seconds; without it as the verdict has it."""
 
-    window: Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)] | None = None
+    window: Annotated[float, Field(gt=0, le=_DAY, allow_inf_nan=False)] | None = None
+
+
+#: What a parameter with a number in it may be.
+_NUMBERS: Final[Mapping[str, str]] = {
+    "offset": f"a whole number from 0 to {_LAST_OFFSET}",
+    "limit": f"a whole number from 1 to {_LAST_LIMIT}",
+    "before": f"a whole number from 1 to {_LAST_NUMBER}",
+    "since": "Unix seconds",
+    "until": "Unix seconds",
+    "window": f"seconds, more than 0 and at most {_DAY}",
+}
+_SHOWN: Final = reprlib.Repr()
+_SHOWN.maxstring = 80
 
 
 async def refuse(request: Request, error: Exception) -> JSONResponse:
@@ -101,19 +122,23 @@ async def refuse(request: Request, error: Exception) -> JSONResponse:
 
 
 def _told(one: dict[str, Any], request: Request) -> dict[str, Any]:
-    name, context = ".".join(map(str, one["loc"][1:])), one.get("ctx", {})
+    name, given = str(one["loc"][1]), one.get("input")
     if one["type"] == "extra_forbidden":
-        allowed = ", ".join(_parameters(request)) or "none"
-        sentence = f"{name} is no parameter; allowed: {allowed}"
-    elif "expected" in context:
-        sentence = f"{name} is {one.get('input')!r}; allowed: {context['expected']}".replace("'", "")
+        sentence = f"{name} is no parameter; allowed: {', '.join(_parameters(request)) or 'none'}"
+    elif one["type"] == "too_long":
+        sentence = f"{name} is there {one['ctx']['actual_length']} times; allowed: {one['ctx']['max_length']} times"
     else:
-        sentence = f"{name} is {one.get('input')!r}; allowed: {_lowered(one['msg'])}"
+        sentence = f"{name} is {_SHOWN.repr(given)}; allowed: {_allowed(name, one)}"
     return {"loc": list(one["loc"]), "msg": sentence[:1000], "type": one["type"]}
 
 
-def _lowered(sentence: str) -> str:
-    return sentence.removeprefix("Input should be ").removeprefix("Input ")
+def _allowed(name: str, one: dict[str, Any]) -> str:
+    context = one.get("ctx", {})
+    if "expected" in context:
+        return str(context["expected"]).replace("'", "")
+    if one["type"] == "string_too_long":
+        return f"at most {context['max_length']} characters"
+    return _NUMBERS.get(name, str(one["msg"]))
 
 
 def _parameters(request: Request) -> list[str]:

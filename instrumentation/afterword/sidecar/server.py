@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
+import errno
+import ipaddress
 import logging
+import os
 import resource
 import signal
 import socket
@@ -67,13 +70,11 @@ def serve(
         _end_well_on_signals()
         logging.basicConfig(level=logging.INFO, format="afterword sidecar: %(message)s")
         _allow_many_ledgers()
-        try:
-            prepare_directory(directory)
-        except LedgerUnavailableError as error:
-            _LOGGER.warning("%s. It serves, and looks again at every scrape.", error)
-        _say_where(directory, page, metrics)
+        _say_where(_prepared(directory), page, metrics)
+        everywhere = _is_everywhere(_address_of(page).host)
+        names = (*allowed_hosts, socket.gethostname()) if everywhere else allowed_hosts
         app = build(directory, _sender(otlp_endpoint, time_scale), time_scale=time_scale, trace_url=trace_url)
-        server = _Server(_config(guarded(app, listen=listen, token=token, allowed_hosts=allowed_hosts), "on"))
+        server = _Server(_config(guarded(app, listen=listen, token=token, allowed_hosts=names), "on"))
         if metrics is not None:
             server.also = (_config(metrics_only(app), "off"), metrics)
         server.run(sockets=[page])
@@ -151,17 +152,41 @@ def _allow_many_ledgers() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _say_where(directory: Path, page: socket.socket, metrics: socket.socket | None) -> None:
+def _prepared(directory: Path) -> str:
+    """The directory as it is told: one that nobody had made before is perhaps not the application's."""
+    there = os.path.lexists(directory)
+    try:
+        prepare_directory(directory)
+    except LedgerUnavailableError as error:
+        _LOGGER.warning("%s. It serves, and looks again at every scrape.", error)
+        return str(directory)
+    if there:
+        return str(directory)
+    return f"{directory} (made just now; no application writes there yet: AFTERWORD_DIR must be the same)"
+
+
+def _say_where(directory: str, page: socket.socket, metrics: socket.socket | None) -> None:
     address = _address_of(page)
-    _LOGGER.info("watching %s, page and metrics on http://%s/", directory, address)
+    _LOGGER.info("watching %s, page and metrics on http://%s/%s", directory, address, _from_elsewhere(address, "/"))
     if not is_loopback(address.host):
         _LOGGER.warning("other machines can reach the page; without TLS before it they can read the token on its way")
     if metrics is None:
         return
     address = _address_of(metrics)
-    _LOGGER.info("metrics on http://%s/metrics", address)
+    _LOGGER.info("metrics on http://%s/metrics%s", address, _from_elsewhere(address, "/metrics"))
     if not is_loopback(address.host):
         _LOGGER.warning("other machines can reach the metrics: counts, task names and exception classes, no more")
+
+
+def _from_elsewhere(address: Address, path: str) -> str:
+    """What others open, where the address that it listens on is every one of this machine and leads nowhere."""
+    if not _is_everywhere(address.host):
+        return ""
+    return f" (from elsewhere: http://{Address(socket.gethostname(), address.port)}{path})"
+
+
+def _is_everywhere(host: str) -> bool:
+    return ipaddress.ip_address(host.partition("%")[0]).is_unspecified
 
 
 def _address_of(listener: socket.socket) -> Address:
@@ -197,8 +222,9 @@ def _listening(name: str, listen: Address) -> socket.socket:
         listener.listen()
     except OSError as error:
         listener.close()
+        perhaps = "; perhaps a sidecar already runs there (afterword doctor)" * (error.errno == errno.EADDRINUSE)
         raise CannotServeError(
             f"{name} is '{listen}': {error.strerror}; "
-            f"allowed: a HOST:PORT of this machine that is free (--{name.replace('_', '-')} HOST:PORT)"
+            f"allowed: a HOST:PORT of this machine that is free (--{name.replace('_', '-')} HOST:PORT){perhaps}"
         ) from error
     return listener

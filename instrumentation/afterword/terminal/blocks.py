@@ -31,7 +31,7 @@ _TASKS: Final = (
     Column("BAD/S", right=True, rank=6),
 )
 _RUNS: Final = (
-    Column("OLDEST RUNS", least=_NAME, keep_end=True),
+    Column("OPEN RUNS", least=_NAME, keep_end=True),
     Column("STATE"),
     Column("AGE", right=True),
     Column("LIMIT", right=True),
@@ -61,9 +61,10 @@ def verdict(status: Status, room: int | None, most: int, sentence_lines: int = 1
     shown: list[Line] = [[(word, status.verdict), (f"  {first}", "title")]]
     shown += [[(" " * (len(word) + 2) + line, "title")] for line in rest]
     told = status.sentence.lower()
-    reasons = [reason for reason in status.reasons if reason.sentence.lower() not in told]
+    reasons = [reason for reason in status.reasons if not told.startswith(reason.sentence.lower())]
     for reason in reasons[:most]:
-        shown.append([("  ", ""), (safe(reason.sentence), reason.health), (f"  {safe(reason.alert)}", "dim")])
+        alert: Line = [(f"  {safe(reason.alert)}", "dim")] if reason.alert else []
+        shown.append([("  ", ""), (safe(reason.sentence), reason.health), *alert])
     if len(reasons) > most > 0:
         shown.append([(f"  and {len(reasons) - most} more", "dim")])
     return shown

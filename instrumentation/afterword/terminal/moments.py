@@ -28,8 +28,13 @@ def read(value: str, now: float) -> float:
     return found
 
 
+def is_ago(text: str) -> bool:
+    """Whether it is a time ago, as ``1h30m`` is one."""
+    return _AGO.fullmatch(text.strip()) is not None
+
+
 def _read(text: str, now: float) -> float:
-    if _AGO.fullmatch(text):
+    if is_ago(text):
         return now - sum(float(number) * _SECONDS[unit] for number, unit in _PIECE.findall(text))
     if _UNIX.fullmatch(text):
         return float(text)

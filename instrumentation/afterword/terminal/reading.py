@@ -11,8 +11,8 @@ from typing import Final
 from afterword.view.model import HEALTH, BadEnding, Health, Process, Reason, Run, Status, Task, Worker
 from afterword.view.reading import EndingQuery, RunQuery, View
 
-#: The newest bad endings and the oldest runs that a screen can hold.
-_NEWEST, _OLDEST = 100, 100
+#: The newest bad endings and the open runs that a screen can hold.
+_NEWEST, _OPEN = 100, 100
 _NAMES_TOLD: Final = 8
 
 
@@ -44,6 +44,9 @@ def open_view(directory: Path) -> View:
             pass
     except FileNotFoundError:
         raise CannotAnswerError(_nothing(directory)) from None
+    except NotADirectoryError:
+        file = next(path for path in (directory, *directory.parents) if path.exists())
+        raise CannotAnswerError(f"{file} is a file, not a directory (--dir, AFTERWORD_DIR)") from None
     except OSError as error:
         raise CannotAnswerError(
             f"{directory} cannot be read by uid {os.geteuid()} ({error.strerror}): "
@@ -66,9 +69,10 @@ class Reader:
         """One reading."""
         look, service, task = self._view.look(), self._service, self._task
         newest = self._view.endings(EndingQuery(service=service, task=task, limit=_NEWEST)).items
-        status, most = look.status, len(look.open_runs) if self._all_runs else _OLDEST
+        status, most = look.status, len(look.open_runs) if self._all_runs else _OPEN
         if (problem := _problem(status)) is not None:
-            status = replace(status, sentence=problem)
+            blind = [replace(r, sentence=problem) if r.health == "blind" else r for r in status.reasons]
+            status = replace(status, sentence=problem, reasons=blind)
         tasks = [found for found in look.tasks if _matches(found, service, task)]
         return Shown(
             status=status if service is None and task is None else _narrowed(status, tasks, service, task),

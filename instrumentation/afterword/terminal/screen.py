@@ -60,7 +60,7 @@ SORTS: Final[Mapping[str, Callable[[State, Task], tuple[float, ...]]]] = {
 
 
 def once(shown: Shown, state: State, room: int | None) -> list[Line]:
-    """All tasks, the oldest runs and the newest bad endings, however long that is."""
+    """All tasks, the open runs and the newest bad endings, however long that is."""
     lines = [*blocks.verdict(shown.status, room, len(shown.status.reasons), 9), blocks.summary(shown)]
     sections = [
         blocks.tasks(state.order(shown.tasks), state.rates, room),

@@ -35,4 +35,5 @@ async def reversed_(email: str):
     running.add(asyncio.create_task(push))  # AW102
     running.add(asyncio.create_task(send(email)))  # AW102
     await asyncio.to_thread(send(email))  # AW102
+    asyncio.create_task(push)  # AW102
     return {}

@@ -47,7 +47,7 @@ def _findings(app: Application) -> set[Finding]:
     for code, check in CHECKS.items():
         for place in _told(check.look(app), app, code):
             key = place.file, place.line, place.column, code
-            found.setdefault(key, Finding(*key, place.problem, check.fix))
+            found.setdefault(key, Finding(*key, place.problem, place.fix or check.fix))
     return set(found.values())
 
 

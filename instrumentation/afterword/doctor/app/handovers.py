@@ -125,6 +125,14 @@ def _behind(call: ast.Call, given: ast.expr) -> tuple[ast.expr, ...]:
     return (*inner, *(one for one in _values(call) if one is not given))
 
 
+def named(one: HandOver, symbols: Symbols) -> str:
+    """What is handed over, as ``module.name`` where that is known, and else as it is written."""
+    if one.function is not None:
+        return one.function.name
+    given = one.given.func if one.kind == ASYNCIO and isinstance(one.given, ast.Call) else one.given
+    return symbols.outside(given, one.where, one.module).replace("()", "") or ast.unparse(given)
+
+
 def is_left(handover: HandOver) -> bool:
     """Whether a spawned coroutine is left to itself, or started for as long as a generator (a lifespan) is open.
 

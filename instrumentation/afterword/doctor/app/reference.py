@@ -19,6 +19,16 @@ A function is a **task** if it is handed over anywhere: to `add_task`, `Backgrou
 calls, up to four calls deep. `shop:create_app` works too: what is no application is called, as `uvicorn --factory`
 does, if it is a function that needs no arguments.
 
+| exit status | meaning |
+|---|---|
+| 0 | nothing was found, and the application was imported |
+| 1 | something was found, or the application could not be imported: what only exists then was not looked at |
+| 2 | there is no such module or application, or an option that cannot be meant |
+
+With `--json` it prints one object: `problems` (the findings, and one more if the import failed), `files` (how many were
+read), `import_problem` (why the import failed, or null), and `findings`, a list of `file`, `line`, `column`, `code`,
+`problem` and `fix`. `--strict` changes nothing here: every finding counts.
+
 A comment in one of the lines of a finding silences it; without a code in brackets it silences all:
 
 ```python
@@ -39,6 +49,9 @@ _LIMITS: Final = """\
   ways for AW108 and AW112.
 - For AW109: a grace in the manifests of another repository, in a Helm value, in an environment variable, or a default
   that nobody wrote down. How long a task usually takes comes from the books; otherwise only `deadline=` is compared.
+- Endless loops that a route starts behind a condition, or by way of a helper, and spawned ones in an application that
+  cancels anything: AW116 takes them for workers that somebody looks after, as it does those of a `lifespan`.
+- Sleeps whose length is computed, for AW120, and those of workers, whose deadline is about progress.
 - Sync database sessions in async tasks, and pure Python that computes for long.
 """
 

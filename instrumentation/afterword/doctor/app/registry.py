@@ -19,6 +19,8 @@ class Place:
     column: int
     last: int
     problem: str
+    #: What helps right there; empty where it is what helps everywhere.
+    fix: str = ""
 
 
 Look: TypeAlias = Callable[[Application], Iterator[Place]]
@@ -50,8 +52,8 @@ def check(code: str, *, finds: str, why: str, fix: str) -> Callable[[Look], Look
     return register
 
 
-def at(module: Module, node: ast.AST, problem: str) -> Place:
+def at(module: Module, node: ast.AST, problem: str, fix: str = "") -> Place:
     """A place in a module; of a statement with a body, its first line."""
     line, column = getattr(node, "lineno", 1), getattr(node, "col_offset", 0) + 1
     last = line if hasattr(node, "body") else getattr(node, "end_lineno", None) or line
-    return Place(module.path, line, column, last, problem)
+    return Place(module.path, line, column, last, problem, fix)

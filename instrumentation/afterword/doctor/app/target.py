@@ -32,7 +32,7 @@ def find(text: str, folder: Path) -> Target:
     """
     module, colon, attribute = text.partition(":")
     if not colon or not _is_dotted(module) or not _is_dotted(attribute):
-        raise DoctorError(f"{text!r} does not name an application; {_FORM}")
+        raise DoctorError(f"{text!r} does not name an application; {_FORM}{_meant(module, attribute, folder)}")
     if not folder.is_dir():
         raise DoctorError(f"{folder} is not a folder; allowed: the folder the server is started in")
     folder = folder.resolve()
@@ -40,7 +40,17 @@ def find(text: str, folder: Path) -> Target:
         file = file_of(module, root)
         if file is not None:
             return Target(module, attribute, file, tuple(dict.fromkeys((root, folder, folder / "src"))))
-    raise DoctorError(f"there is no module {module!r} in {folder}; {_FORM}, as it is imported from that folder")
+    hint = _meant(module, attribute, folder)
+    raise DoctorError(f"there is no module {module!r} in {folder}; {_FORM}, as it is imported from that folder{hint}")
+
+
+def _meant(module: str, attribute: str, folder: Path) -> str:
+    """The target of somebody who wrote a path instead of a module, if there is such a file."""
+    path = module.removesuffix(".py").replace("\\", "/").removeprefix("./")
+    meant = path.replace("/", ".")
+    if meant == module or not _is_dotted(meant) or not _is_dotted(attribute) or file_of(meant, folder) is None:
+        return ""
+    return f"; did you mean {meant}:{attribute}?"
 
 
 def file_of(module: str, root: Path) -> Path | None:

@@ -1,4 +1,4 @@
-// Puts the parts together: which view is shown, when it is refreshed, and what stands around it.
+// Which view is shown, when it is refreshed, and what stands around it.
 
 import { changed, current, to } from "./route.js";
 import { follow, status } from "./live.js";
@@ -6,7 +6,7 @@ import { h, keyed, set } from "./dom.js";
 import { endings, runs, tasks } from "./views/lists.js";
 import { listenToKeys } from "./keyboard.js";
 import { nobody, overview } from "./views/overview.js";
-import { Problem } from "./load.js";
+import { misread, Problem } from "./load.js";
 import { processes, routes, workers } from "./views/machinery.js";
 import { run } from "./views/run.js";
 import { runbook } from "./views/runbook.js";
@@ -16,23 +16,17 @@ import { task } from "./views/task.js";
 import { tick } from "./clock.js";
 import { visible } from "./format.js";
 
-const VIEWS = { "": overview, tasks, runs, endings, workers, processes, routes, sidecar, task, run, runbook };
-const NAMES = [["", "Overview"], ["tasks", "Tasks"], ["runs", "Open runs"], ["endings", "Bad endings"], ["workers", "Workers"], ["processes", "Processes"], ["routes", "Routes"], ["sidecar", "Sidecar"]];
-const UNDER = { task: "tasks", run: "runs", runbook: "" };
+const VIEWS = new Map(Object.entries({ "": overview, tasks, runs, endings, workers, processes, routes, sidecar, task, run, runbook }));
+const NAMES = { "": "Overview", tasks: "Tasks", runs: "Open runs", endings: "Bad endings", workers: "Workers", processes: "Processes", routes: "Routes", sidecar: "Sidecar" };
 const PACE = 1000; // milliseconds between two refreshes, at least
 
-const element = (id) => document.getElementById(id);
-const main = element("main");
-const search = element("search");
-const service = element("service");
+const [main, nav, search, service, spoken, theme] = ["main", "nav", "search", "service", "spoken", "theme"].map((id) => document.getElementById(id));
 
 let view = null;
 let route = current();
 let leaving = new AbortController();
 let problem = null;
 let failures = 0;
-
-// Refreshing: with each word of the sidecar, at most once a second, one at a time, never for a tab nobody looks at.
 
 let busy = false;
 let wanted = false;
@@ -76,18 +70,28 @@ function show(data) {
   around();
 }
 
-/** An answer of another shape than this page knows, or a fault of the page: the console has the place. */
-function misread(error) {
-  console.error(error);
-  return new Problem(0, "The sidecar's answer could not be understood.");
-}
-
 function fail(error) {
-  problem = error instanceof Problem ? error : misread(error);
+  problem = error;
+  if (!(error instanceof Problem)) {
+    console.error(error); // a fault of the page, or an answer of another shape than it knows
+    problem = misread();
+  }
   if (problem.status !== 404) failures += 1;
-  if (problem.status === 404) main.replaceChildren(h("section.card.nobody", h("h1", "Not here"), h("p", problem.message), h("p", h("a", { href: "#/" }, "To the overview"))));
+  else showMissing();
   around();
 }
+
+function showMissing() {
+  const node = h("section.card.nobody", h("h1", "Not here"), h("p", problem.message), h("a", { href: "#/" }, "To the overview"));
+  if (!main.firstChild?.isEqualNode(node)) main.replaceChildren(node);
+}
+
+const unknown = () => ({
+  title: "Not here",
+  async load({ view }) {
+    throw new Problem(404, `This page has no view ${visible(view)}.`);
+  },
+});
 
 // Going from view to view. A change of the query alone keeps the view and its elements.
 
@@ -99,7 +103,6 @@ let clicked = false;
 function go() {
   const before = route;
   route = current();
-  if (!VIEWS[route.view]) route = { ...route, view: "", parts: [] };
   leaving.abort();
   leaving = new AbortController();
   clearTimeout(timer);
@@ -108,7 +111,7 @@ function go() {
   problem = null;
   if (!view || before.path !== route.path) {
     view?.close?.();
-    view = VIEWS[route.view]();
+    view = (VIEWS.get(route.view) ?? unknown)();
   } else if (clicked) {
     clicked = false;
     scrollTo(0, 0); // another page of the same list
@@ -118,7 +121,7 @@ function go() {
   refresh();
 }
 
-/** The first time a view stands: where it was left when one comes back, at its top otherwise. */
+/** Scrolls to where the view was left when one comes back, to its top otherwise. */
 function arrive() {
   const place = clicked ? 0 : (places.get(location.hash) ?? 0);
   clicked = false;
@@ -157,18 +160,19 @@ function back() {
   } else if (route.path) location.hash = to([], { service: route.query.service });
 }
 
-// Around the view: navigation, choice of service, search, theme, and what is said aloud.
+// Around the view.
 
-const nav = element("nav");
-for (const [name, label] of NAMES) nav.append(h("a", { "data-view": name }, label));
+for (const [name, label] of Object.entries(NAMES)) nav.append(h("a", { "data-view": name }, label));
 
 function around() {
   for (const link of nav.children) {
     const name = link.dataset.view;
     link.setAttribute("href", to(name ? [name] : [], { service: route.query.service }));
-    const here = name === (UNDER[route.view] ?? route.view);
+    const here = name === (view.under ?? route.view);
+    if (here === link.hasAttribute("aria-current")) continue;
     if (here) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
+    if (here) nav.scrollLeft = link.offsetLeft - (nav.clientWidth - link.offsetWidth) / 2;
   }
   showNotices(status, problem);
   if (!status) return;
@@ -186,14 +190,14 @@ function option(name) {
   return { node, show() {} };
 }
 
-let spoken = "";
+let told = "";
 
-/** Aloud only when the verdict changes: its sentence has numbers that change all the time. */
+/** Only when the verdict changes: its sentence has numbers that change all the time. */
 function speak() {
   document.title = `${status.verdict} – ${view.title} – afterword`;
-  if (spoken === status.verdict) return;
-  spoken = status.verdict;
-  set(element("spoken"), `Verdict: ${status.verdict}. ${visible(status.sentence)}`);
+  if (told === status.verdict) return;
+  told = status.verdict;
+  set(spoken, `Verdict: ${status.verdict}. ${visible(status.sentence)}`);
 }
 
 service.addEventListener("change", () => {
@@ -213,19 +217,19 @@ search.addEventListener("input", () => {
   go();
 });
 
-element("theme").addEventListener("click", () => {
+theme.addEventListener("click", () => {
   const { dataset } = document.documentElement;
   const before = dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
   dataset.theme = before === "dark" ? "light" : "dark";
   try {
     localStorage.setItem("afterword-theme", dataset.theme);
   } catch {
-    // Storage is forbidden: the choice holds until the page is left.
+    // Storage is forbidden.
   }
   refresh(); // the charts are drawn, not styled
 });
 
-/** Nothing was ever seen here, and nothing hides it: one sentence instead of seven empty lists. */
+/** Nothing was ever seen here, and nothing hides it. */
 function emptyPlace() {
   const { services, sidecar: eye } = status;
   return !route.view && !services.length && !eye.ledgers && !eye.problem && !eye.unknown;

@@ -1,13 +1,10 @@
-// The books as a flow: what was handed over, what is open, how the rest ended. Nothing is left over.
+// The books as a flow: what was handed over, what is open, how the rest ended.
 
 import { h, set } from "./dom.js";
 import { count } from "./format.js";
 
 const STEPS = ["scheduled", "waiting", "running", "succeeded", "failed", "cancelled", "dropped", "lost"];
-const SUMMED = [
-  "scheduled", "waiting", "started", "running", "succeeded", "failed", "cancelled", "dropped",
-  "lost_waiting", "lost_running", "swallowed", "overdue", "late",
-];
+const SUMMED = [...STEPS.slice(0, -1), "started", "lost_waiting", "lost_running", "swallowed", "overdue", "late"];
 
 export function sum(tasks) {
   const total = Object.fromEntries(SUMMED.map((name) => [name, 0]));
@@ -66,7 +63,6 @@ const LAW = [
   ["started", ["running", "succeeded", "failed", "cancelled", "lost_running"]],
 ];
 
-/** The law with the numbers put in. */
 function equationOf(books) {
   const term = (name) => `${name.replace("_", " ")} ${count(books[name])}`;
   return LAW.map(([whole, parts]) => `${term(whole)} = ${parts.map(term).join(" + ")}`).join("\n");

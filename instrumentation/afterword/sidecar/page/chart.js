@@ -1,4 +1,4 @@
-// Three small charts of the last minutes that share their time, drawn by uPlot.
+// Three small charts that share their time, drawn by uPlot.
 
 import { h, set } from "./dom.js";
 import { count, timeOfDay } from "./format.js";
@@ -28,7 +28,6 @@ export function charts() {
   };
 }
 
-/** Totals become what happened in each step; the first step has none before it. */
 function columns(series) {
   const growth = (total) => total.map((value, i) => (i ? Math.max(0, value - total[i - 1]) : null));
   const rate = (total) => growth(total).map((value) => (value === null ? null : value / series.step));
@@ -94,7 +93,7 @@ function draw(place, lines, bars, read) {
     cursor: { sync: { key: "afterword" }, y: false, drag: { x: false, y: false }, points: { show: !bars, size: 6 } },
     scales: { y: { range: (_, low, high) => [0, Math.max(bars ? 4 : 1, high * 1.1)] } },
     axes: [
-      axis({ space: 72, size: 24, values: (_, ticks) => ticks.map((at) => timeOfDay(at).slice(0, 5)) }),
+      axis({ space: 72, size: 24, values: (_, ticks, _axis, _space, step) => ticks.map((at) => timeOfDay(at).slice(0, step < 60 ? 8 : 5)) }),
       axis({ space: 32, size: (_, values) => 12 + 7 * Math.max(1, ...(values ?? []).map((value) => value.length)) }),
     ],
     series: [{}, ...series],
@@ -114,7 +113,7 @@ const axis = (more) => ({
 
 let probe = null;
 
-/** A colour of the style sheet as the canvas needs it: resolved for the theme that holds now. */
+/** A colour of the style sheet, resolved for the theme that holds now. */
 function paint(name) {
   probe ??= document.body.appendChild(h("span", { hidden: true }));
   probe.style.color = `var(${name})`;

@@ -1,4 +1,4 @@
-// The sidecar's time, and what shows it. The browser's own clock may be wrong, and stops counting when no word comes.
+// The sidecar's time, and what shows it: the browser's own clock may be wrong.
 
 import { ago, fullTime, whole } from "./format.js";
 import { h, kept, set } from "./dom.js";
@@ -10,17 +10,16 @@ export const now = () => Date.now() / 1000 + offset;
 
 export const lastWord = () => heard;
 
-/** Takes the sidecar's time from its word; small differences are the network's and would make ages jump. */
+/** Small differences are the network's and would make ages jump. */
 export function hear(at) {
   const difference = at - Date.now() / 1000;
   if (Math.abs(difference - offset) > 0.5) offset = difference;
   heard = now();
 }
 
-/** Until when open runs are known to be open: an age must not grow on without a word. */
+/** The age of an open run must not grow on without a word. */
 const known = () => Math.min(now(), heard + 10);
 
-/** "12 s ago", ticking; the absolute time in the title. */
 export function agoNode(at) {
   const node = h("time");
   setAgo(node, at);
@@ -29,7 +28,6 @@ export function agoNode(at) {
 
 export const setAgo = (node, at) => setTicking(node, at, "ago");
 
-/** How old an open run is that began then, ticking. */
 export const setAge = (node, since) => setTicking(node, since, "age");
 
 function setTicking(node, at, what) {
@@ -47,12 +45,11 @@ function tickOne(node) {
   else set(node, node.dataset.tick === "ago" ? ago(at, now()) : whole(known() - at));
 }
 
-/** A bar that is full at its limit, which stands at two thirds, so that what is beyond it shows. */
+/** The limit stands at two thirds, so that what is beyond it shows. */
 export function setGauge(node, since, limit) {
   const span = since === null || !limit ? null : { since, limit };
   kept(node).span = span;
-  if (span) node.dataset.gauge = "";
-  else delete node.dataset.gauge;
+  node.toggleAttribute("data-gauge", Boolean(span));
   fillGauge(node);
 }
 

@@ -1,6 +1,6 @@
 // The only way this page makes elements: text is text, never markup.
 
-/** `h("p.pale", { title }, "text", node)`: an element of these classes; attributes may be left out, as may be children. */
+/** `h("p.pale", { title }, "text", node)`; attributes and children may be left out. */
 export function h(name, ...parts) {
   const [tag, ...classes] = name.split(".");
   const node = document.createElement(tag);
@@ -27,14 +27,14 @@ export const icon = (sign) => h("span", { class: `icon ${sign}`, "aria-hidden": 
 
 const KEPT = new WeakMap();
 
-/** What we remember of an element; not on the element itself, where browsers keep adding names of their own. */
+/** What we remember of an element: not on it, where browsers keep adding names of their own. */
 export function kept(node) {
   if (!KEPT.has(node)) KEPT.set(node, {});
   return KEPT.get(node);
 }
 
 /**
- * Makes the children of a parent those of the items, in their order; what is there already stays the same element.
+ * Makes the parent's children those of the items; what is there already stays the same element.
  * `make(item)` returns `{node, show(item)}`.
  */
 export function keyed(parent, items, keyOf, make) {
@@ -56,18 +56,14 @@ export function keyed(parent, items, keyOf, make) {
 }
 
 function arrange(parent, rows) {
-  const selecting = holdsSelection(parent);
+  const selection = document.getSelection();
+  const selecting = !selection.isCollapsed && parent.contains(selection.anchorNode);
   let next = parent.firstChild;
   for (const { node } of rows) {
     if (node === next) next = next.nextSibling;
-    // Moving an element drops the selection in it: while one is held, only new ones are put in.
+    // Moving an element drops the selection in it.
     else if (!selecting || node.parentNode !== parent) parent.insertBefore(node, next);
   }
-}
-
-function holdsSelection(parent) {
-  const selection = document.getSelection();
-  return !selection.isCollapsed && parent.contains(selection.anchorNode);
 }
 
 /** Focus stays where it was; when its row is gone, on the row that took its place. */

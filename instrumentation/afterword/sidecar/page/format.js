@@ -5,23 +5,23 @@ const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-dig
 const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 const FULL = new Intl.DateTimeFormat("en-GB", { dateStyle: "full", timeStyle: "long" });
 const UNITS = [["d", 86400], ["h", 3600], ["m", 60], ["s", 1]];
-// Control characters, direction overrides and zero-width characters: a name must not look like another one.
+// What hides or reorders other characters: a name must not look like another one.
 const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
 
 export const count = (n) => (Number.isFinite(n) ? GROUPED.format(n) : "–");
 
 export const plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;
 
-/** 0.34 → 340 ms, 3.25 → 3.3 s, 72 → 1 m 12 s, 7500 → 2 h 5 m: two units at most. */
+/** 0.0002 → < 1 ms, 0.34 → 340 ms, 3.25 → 3.3 s, 7500 → 2 h 5 m. */
 export function duration(seconds) {
   if (!Number.isFinite(seconds)) return "–";
   if (seconds < 0) return `−${duration(-seconds)}`;
+  if (seconds < 0.001) return "< 1 ms";
   if (seconds < 0.9995) return `${trim(seconds * 1000)} ms`;
   if (seconds < 9.95) return `${trim(seconds)} s`;
   return whole(seconds);
 }
 
-/** A duration that ticks: whole seconds only. */
 export function whole(seconds) {
   let rest = Math.max(0, Math.floor(seconds));
   const first = UNITS.findIndex(([, size]) => rest >= size);
@@ -39,7 +39,6 @@ const trim = (n) => (n < 9.95 ? n.toFixed(1).replace(/\.0$/, "") : n.toFixed(0))
 
 export const timeOfDay = (at) => CLOCK.format(new Date(at * 1000));
 
-/** 12:03:21 today, 27 Nov, 12:03 on another day. */
 export function clockTime(at) {
   const date = new Date(at * 1000);
   return (date.toDateString() === new Date().toDateString() ? CLOCK : DAY).format(date);
@@ -53,7 +52,7 @@ export function ago(at, now) {
   return seconds < 1 ? "now" : `${whole(seconds)} ago`;
 }
 
-/** The user's own text with the characters that hide or reorder others spelt out. */
+/** The user's own text; what hides is spelt out. */
 export const visible = (text) =>
   String(text).replace(UNSEEN, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
 

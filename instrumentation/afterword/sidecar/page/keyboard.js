@@ -1,4 +1,4 @@
-// Keys: / searches, j and k walk through rows, Esc goes back, ? helps. Enter on a row is the browser's own.
+// The keys that the help in index.html lists; Enter on a row is the browser's own.
 
 const main = document.getElementById("main");
 const search = document.getElementById("search");

@@ -1,8 +1,7 @@
 // A view that is one list: narrowed by choices, a page at a time, all of it in the address.
 
-import { filters } from "./filters.js";
-import { h, set } from "./dom.js";
-import { count, plural } from "./format.js";
+import { h, keyed, set, setTitle } from "./dom.js";
+import { count, plural, visible } from "./format.js";
 import { list } from "./load.js";
 import { changed } from "./route.js";
 import { pager, table } from "./table.js";
@@ -10,8 +9,8 @@ import { pager, table } from "./table.js";
 const PAGE = 100;
 
 /**
- * `asks` are the names in the address that are parameters of the API, `choices` the filters (as filters.js takes them),
- * `words` what one and what many of them are called, `nothing` what an empty list means, `remark` a sentence on the status.
+ * `asks` are the names in the address that the API takes, `choices` the filters ({name, label, options}),
+ * `words` what one and what many are called, `remark` a sentence on the status.
  */
 export function listing({ title, path, asks, choices = [], columns, keyOf, words, nothing, remark }) {
   const choice = filters(choices);
@@ -40,4 +39,38 @@ function showPages(pages, { items, total, next }, { offset = 0, before }, words)
   const part = total > items.length && !before ? `${count(from + 1)} to ${count(from + items.length)} of ` : "";
   const back = before ? { before: "" } : { offset: Math.max(0, from - PAGE) || "" };
   pages.show(part + plural(total, ...words), before || from ? changed(back) : null, next !== null ? changed(pages.cursor(next)) : null);
+}
+
+const GIVEN = ["task", "process", "reason", "search"];
+
+function filters(choices) {
+  const selects = choices.map(({ name, label, options }) =>
+    h("select", { "aria-label": label, name, onchange: choose }, ...options.map(([value, text]) => h("option", { value }, text))),
+  );
+  const given = h("ul.chips");
+  return {
+    node: h("div.filters", given, ...selects),
+    show(query) {
+      for (const select of selects) select.value = query[select.name] ?? "";
+      const pairs = GIVEN.filter((name) => query[name]).map((name) => ({ name, value: visible(query[name]) }));
+      keyed(given, pairs, ({ name }) => name, chip);
+    },
+  };
+}
+
+function chip() {
+  const word = h("span.cut");
+  const link = h("a.chip", word, h("span", { "aria-hidden": "true" }, "×"));
+  return {
+    node: h("li", link),
+    show({ name, value }) {
+      set(word, `${name === "search" ? "name has" : name} ${value}`);
+      setTitle(link, `Not only ${value}`);
+      link.setAttribute("href", changed({ [name]: "", offset: "", before: "" }));
+    },
+  };
+}
+
+function choose({ target }) {
+  location.hash = changed({ [target.name]: target.value, offset: "", before: "" });
 }

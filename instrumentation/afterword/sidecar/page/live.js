@@ -1,7 +1,7 @@
 // The line to the sidecar: status as it changes, and whether its word is still fresh.
 
 import { hear, lastWord, now } from "./clock.js";
-import { Problem, get } from "./load.js";
+import { get, misread } from "./load.js";
 
 const SILENCE = 10; // seconds without an event until what is shown counts as old
 const LOST = 3; // the same, when the connection is known to be gone
@@ -13,7 +13,6 @@ let retry = 1;
 let onStatus = () => {};
 
 export let status = null;
-/** Why the last question about the status was refused, if it was. */
 export let refusal = null;
 
 export function follow(callback) {
@@ -22,7 +21,7 @@ export function follow(callback) {
   setInterval(watch, 1000);
 }
 
-/** "live", "polling" (answers, but no events), "stale" (silent), "lost" (no connection), "waiting" (no word yet). */
+/** "polling": it answers, but sends no events; "stale": it is silent; "waiting": no word yet. */
 export function link() {
   if (!lastWord()) return broken || refusal ? "lost" : "waiting";
   const silence = now() - lastWord();
@@ -62,7 +61,7 @@ function accept(found) {
 
 let next = 0;
 
-/** Asks by itself while no events come: some proxies hold them back, and only an answer tells why there are none. */
+/** Asks while no events come: some proxies hold them back, and only an answer tells why. */
 function watch() {
   const silent = lastWord() && now() - lastWord() < (broken ? LOST : polled ? 4 : SILENCE);
   if (silent || document.hidden || Date.now() < next) return;
@@ -74,7 +73,7 @@ function watch() {
 async function poll() {
   if (source?.readyState === EventSource.CLOSED) listen();
   try {
-    if (!accept(await get("/api/status"))) throw new Problem(0, "The sidecar's answer could not be understood.");
+    if (!accept(await get("/api/status"))) throw misread();
     polled = true;
     retry = 4;
   } catch (problem) {

@@ -1,4 +1,4 @@
-// Asks the API, and says in one sentence what is wrong when it does not answer as it should.
+// Asks the API, and says in one sentence what is wrong with its answer.
 
 import { queryOf } from "./route.js";
 import { visible } from "./format.js";
@@ -10,14 +10,16 @@ export class Problem extends Error {
   }
 }
 
+export const misread = () => new Problem(0, "The sidecar's answer could not be understood.");
+
 export async function get(path, query = {}, signal = undefined) {
   const answer = await ask(path + queryOf(query), signal);
-  if (!answer.ok) throw new Problem(answer.status, (await saidBy(answer)) ?? refusal(answer.status));
+  if (!answer.ok) throw new Problem(answer.status, await refusal(answer));
   try {
     return await answer.json();
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new Problem(0, "The sidecar's answer could not be read.");
+    throw misread();
   }
 }
 
@@ -31,21 +33,14 @@ async function ask(address, signal) {
   }
 }
 
-/** The sidecar's own sentence on why it refuses. */
-async function saidBy(answer) {
+async function refusal(answer) {
   const { detail } = await answer.json().catch(() => ({}));
-  return typeof detail === "string" ? `The sidecar says: ${visible(detail)}.` : null;
+  if (typeof detail === "string") return `The sidecar says: ${visible(detail)}.`;
+  return `The sidecar ${answer.status < 500 ? "refused the question" : "answered with an error"} (${answer.status}).`;
 }
 
-function refusal(status) {
-  if (status === 404) return "The sidecar does not know this.";
-  if (status >= 500) return `The sidecar answered with an error (${status}).`;
-  return `The sidecar refused the question (${status}).`;
-}
-
-/** A list as the API answers it; anything else is no answer. */
 export async function list(path, query, signal) {
   const page = await get(path, query, signal);
-  if (!Array.isArray(page?.items)) throw new Problem(0, "The sidecar's answer could not be read.");
+  if (!Array.isArray(page?.items)) throw misread();
   return page;
 }

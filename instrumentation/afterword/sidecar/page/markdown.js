@@ -1,4 +1,4 @@
-// A runbook's Markdown as elements: headings, paragraphs, lists, tables, code, links. Whatever else comes stays text.
+// A runbook's Markdown as elements. Whatever is not known here stays text.
 
 import { h } from "./dom.js";
 import { visible } from "./format.js";
@@ -9,7 +9,6 @@ const ITEM = /^(\s*)(?:[-*]|\d+\.)\s+(.*)$/;
 const HEADING = /^(#{1,6})\s+(.*)$/;
 const INLINE = /`([^`]+)`|\*\*([^*]+)\*\*|\[([^\]]+)\]\(([^)\s]+)\)/;
 
-/** `top` is the level of its title: 1 where it is the page's own. */
 export function markdown(text, top) {
   const node = h("div.prose");
   blocks(text.split("\n"), node, top);
@@ -34,11 +33,9 @@ function code(lines, start, into) {
   let end = start + 1;
   while (end < lines.length && !FENCE.test(lines[end])) end += 1;
   const body = lines.slice(start + 1, end).map((line) => (line.slice(0, indent).trim() ? line : line.slice(indent)));
-  into.append(h("pre", { tabindex: "0" }, h("code", visibleLines(body))));
+  into.append(h("pre", { tabindex: "0" }, h("code", body.map(visible).join("\n"))));
   return end + 1;
 }
-
-const visibleLines = (lines) => lines.map(visible).join("\n");
 
 function heading(lines, i, into, top) {
   const [, marks, text] = HEADING.exec(lines[i]);
@@ -56,7 +53,7 @@ function grid(lines, start, into) {
   return end;
 }
 
-/** A list: an item goes on over indented lines, and may hold code and lists of its own. */
+/** An item goes on over indented lines, and may hold code and lists of its own. */
 function items(lines, start, into) {
   const [, indent] = ITEM.exec(lines[start]);
   const list = into.appendChild(h(/^\s*\d/.test(lines[start]) ? "ol" : "ul"));
@@ -100,6 +97,6 @@ function mark([, code_, strong, words, address]) {
   if (code_) return h("code", visible(code_));
   if (strong) return h("strong", visible(strong));
   const runbook = /^(Afterword\w+)\.md/.exec(address);
-  // Other pages are not served here: their words stay, their address is in the title.
+  // Other pages are not served here.
   return runbook ? h("a", { href: runbookHref(runbook[1]) }, visible(words)) : h("span", { title: visible(address) }, visible(words));
 }

@@ -1,17 +1,15 @@
-// What has to be said about the word itself: that it is old, that the sidecar is blind, that a token is needed.
+// What has to be said about the sidecar's word: old, blind, or refused without a token.
 
 import { link, refusal } from "./live.js";
-import { clockTime } from "./format.js";
+import { clockTime, count, plural, visible } from "./format.js";
 import { h, icon, keyed, set } from "./dom.js";
 import { lastWord } from "./clock.js";
 import { showLines } from "./parts.js";
-import { troubles } from "./troubles.js";
 
 const box = document.getElementById("notices");
 const sign = document.getElementById("link");
 const WORDS = { live: "live", polling: "asking", stale: "silent", lost: "no connection", waiting: "connecting" };
 
-/** Called every second, and with each word. */
 export function showNotices(status, problem) {
   const state = link();
   set(sign, WORDS[state]);
@@ -53,3 +51,21 @@ function notice() {
     },
   };
 }
+
+/** What keeps the sidecar from seeing everything, in sentences. */
+export function troubles(sidecar) {
+  const unreadable = total(sidecar.unreadable);
+  const unaccounted = total(sidecar.unaccounted);
+  return [
+    sidecar.problem && `The directory of the ledgers: ${visible(sidecar.problem)}.`,
+    unreadable && `${plural(unreadable, "ledger")} cannot be read (${reasons(sidecar.unreadable)}): what they account for is not shown.`,
+    sidecar.unknown && `${plural(sidecar.unknown, "ledger")} cannot be opened: the sidecar has to run as the user of the application.`,
+    unaccounted && `${plural(unaccounted, "process", "processes")} keep no accounts (${reasons(sidecar.unaccounted)}): what they owe is not shown.`,
+    sidecar.fold_errors && `${plural(sidecar.fold_errors, "dead ledger")} could not be added to the totals.`,
+    sidecar.history.problem && `The history of bad endings ${visible(sidecar.history.problem)}.`,
+  ].filter(Boolean);
+}
+
+const total = (amounts) => Object.values(amounts).reduce((all, n) => all + n, 0);
+
+const reasons = (amounts) => Object.entries(amounts).map(([name, n]) => `${visible(name)} ${count(n)}`).join(", ");

@@ -1,4 +1,4 @@
-// The address: #/view/part/part?name=value. All that is chosen is in it, so that it can be kept and sent.
+// The address: #/view/part/part?name=value. All that is chosen is in it.
 
 export function current() {
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split(/\?(.*)/s);
@@ -18,13 +18,11 @@ export function to(parts, query = {}) {
   return `#/${parts.map(encodeURIComponent).join("/")}${queryOf(query)}`;
 }
 
-/** "?name=value" of what has a value. */
 export function queryOf(query) {
   const kept = Object.entries(query).filter(([, value]) => value !== "" && value !== null && value !== undefined);
   return kept.length ? `?${new URLSearchParams(kept)}` : "";
 }
 
-/** The same view with some of the query changed. */
 export function changed(changes) {
   const { view, parts, query } = current();
   return to(view ? [view, ...parts] : [], { ...query, ...changes });

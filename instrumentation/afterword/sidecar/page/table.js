@@ -1,8 +1,8 @@
-// A table whose rows stay the same elements while their numbers change; on a narrow screen each row is a card.
+// A table whose rows stay the same elements while their numbers change.
 
 import { h, keyed, set } from "./dom.js";
 
-/** `label` is for those who do not see it; a column is `{head, class, fill(td, item)}`; `keyOf(item)` names its row. */
+/** A column is `{head, class, fill(td, item)}`; `keyOf(item)` names its row. */
 export function table(label, columns, keyOf) {
   const heads = columns.map((column) => h("th", { scope: "col", class: column.class, title: column.title, role: "columnheader" }, column.head));
   const body = h("tbody", { role: "rowgroup" });
@@ -15,7 +15,7 @@ export function table(label, columns, keyOf) {
   const nothing = h("p.empty", { hidden: true });
   const node = h("div.table", grid, nothing);
   body.addEventListener("click", openRow);
-  return { node, show: (items, sentence) => show(items, sentence) };
+  return { node, show };
 
   function show(items, sentence) {
     keyed(body, items, keyOf, () => row(columns));
@@ -31,13 +31,11 @@ function row(columns) {
   return { node, show: (item) => columns.forEach((column, i) => column.fill(cells[i], item)) };
 }
 
-/** A click anywhere in a row opens it, unless it was for a link in it, or selected a text. */
 function openRow(event) {
   if (event.target.closest("a") || !document.getSelection().isCollapsed) return;
   event.target.closest("tr")?.querySelector("[data-row]")?.click();
 }
 
-/** "101 to 200 of 10,000", with the ways to the pages before and after; by age where the pages have no numbers. */
 export function pager(byAge) {
   const text = h("span.num");
   const back = h("a.button", byAge ? "Newest" : "Previous");

@@ -14,6 +14,7 @@ from afterword.doctor.app.checks import (
     responses,
     sessions,
     signatures,
+    sleeping,
     swallowing,
     timeouts,
     unreadable,
@@ -21,5 +22,5 @@ from afterword.doctor.app.checks import (
 
 __all__ = [
     "awaiting", "blocking", "early_return", "endless", "forgotten", "grace", "kept", "lifespans", "middleware",
-    "passing", "responses", "sessions", "signatures", "swallowing", "timeouts", "unreadable",
+    "passing", "responses", "sessions", "signatures", "sleeping", "swallowing", "timeouts", "unreadable",
 ]  # fmt: skip

@@ -31,31 +31,39 @@ def awaited_by_nobody(app: Application) -> Iterator[Place]:
                 called = app.symbols.function(node.value.func, function, function.module)
                 if called is not None and called.is_async and not called.decorators:
                     yield at(
-                        function.module, node, f"{called.name} is a coroutine function and is called without await"
+                        function.module,
+                        node,
+                        f"{called.name} is a coroutine function and is called without await",
+                        "Write `await` in front of the call.",
                     )
     for function, places in app.tasks.items():
         handed = [one for one in places if one.kind != ASYNCIO]
         for one in handed:
-            problem = _never_begins(function, one.kind, app)
+            problem, fix = _never_begins(function, one.kind, app)
             if problem:
-                yield at(one.module, one.call, problem)
+                yield at(one.module, one.call, problem, fix)
         decorator = _sync_wrapper(function, app) if handed else None
         if decorator is not None:
             wrapper = ast.unparse(decorator)
             problem = f"{wrapper} puts a sync wrapper around the async task {function.name}, so nobody awaits it"
-            yield at(function.module, decorator, problem)
+            yield at(function.module, decorator, problem,
+                     "Let the decorator return an `async def` wrapper for async functions.")  # fmt: skip
 
 
-def _never_begins(function: Function, kind: str, app: Application) -> str:
+def _never_begins(function: Function, kind: str, app: Application) -> tuple[str, str]:
+    """What is wrong with what is handed over, and what helps; two empty texts if nothing is."""
     if function.is_generator and not function.decorators:
-        return f"{function.name} is a generator function, whose body does not begin when it is called"
+        problem = f"{function.name} is a generator function, whose body does not begin when it is called"
+        return problem, "Hand over a function that runs the generator to its end, or take the `yield` out."
     if kind == THREAD and function.is_async:
-        return f"{function.name} is a coroutine function, and a thread does not await it"
+        problem = f"{function.name} is a coroutine function, and a thread does not await it"
+        return problem, "Spawn it in the event loop (`asyncio.create_task`), or give the thread a plain `def`."
     if isinstance(function.node, ast.Lambda) and isinstance(function.node.body, ast.Call):
         called = app.symbols.function(function.node.body.func, function, function.module)
         if called is not None and called.is_async and not called.decorators:
-            return f"the lambda gives back a coroutine of {called.name}, which nobody awaits"
-    return ""
+            problem = f"the lambda gives back a coroutine of {called.name}, which nobody awaits"
+            return problem, "Hand over the async function itself, with its arguments behind it."
+    return "", ""
 
 
 def _sync_wrapper(function: Function, app: Application) -> ast.expr | None:

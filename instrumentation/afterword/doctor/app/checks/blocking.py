@@ -23,6 +23,21 @@ _COMPUTING: Final = re.compile(
     r"|pandas\.read_(csv|excel|parquet|json)|cv2\.(imread|resize|imwrite)"
     r"|shutil\.(make_archive|unpack_archive|copytree|rmtree)|cProfile\.run"
 )
+_ELSE: Final = (
+    "put it into a plain function for `asyncio.to_thread`, or make the task a plain `def`, which runs in a thread."
+)
+#: What helps against each of them; the first that fits.
+_CURES: Final = (
+    (r"time\.sleep", "Await `asyncio.sleep(...)`, or make the task a plain `def`, which runs in a thread."),
+    (r"requests\.|httpx\.|urllib|http\.client", f"Await `httpx.AsyncClient`, or {_ELSE}"),
+    (r"smtplib", f"Await `aiosmtplib.send(...)`, or {_ELSE}"),
+    (r"imaplib|poplib|ftplib", _ELSE[0].upper() + _ELSE[1:]),
+    (r"socket\.create_connection", f"Await `asyncio.open_connection(host, port)`, or {_ELSE}"),
+    (r"socket\.get", f"Await `asyncio.get_running_loop().getaddrinfo(host, port)`, or {_ELSE}"),
+    (r"subprocess|os\.system", f"Await `asyncio.create_subprocess_exec(...)`, or {_ELSE}"),
+    (r"psycopg", f"Await `psycopg.AsyncConnection.connect(...)`, or {_ELSE}"),
+    (r"pymysql|MySQLdb", f"Await `asyncmy.connect(...)`, or {_ELSE}"),
+)
 
 
 @check(
@@ -59,4 +74,10 @@ def _calls(run: Running, app: Application, pattern: re.Pattern[str], does: str) 
         name = app.symbols.called(call, run.function.module)
         if name and pattern.fullmatch(name):
             shown = name.replace("()", "")
-            yield at(run.function.module, call, f"{shown} {does} in the async task {run.task.name}")
+            problem = f"{shown} {does} in the async task {run.task.name}"
+            yield at(run.function.module, call, problem, _cure(shown))
+
+
+def _cure(name: str) -> str:
+    """What helps against a call by its name; empty if that is the same for all of its check."""
+    return next((cure for pattern, cure in _CURES if re.match(pattern, name)), "")

@@ -1,12 +1,10 @@
 """AW109: a deploy that gives tasks less time than they need."""
 
-import ast
 from collections.abc import Iterator
 
-from afterword.doctor.app import syntax
 from afterword.doctor.app.application import Application
+from afterword.doctor.app.declared import declared_as
 from afterword.doctor.app.deployment import graces
-from afterword.doctor.app.model import Function
 from afterword.doctor.app.registry import Place, check
 
 
@@ -32,28 +30,15 @@ def ends_too_early(app: Application) -> Iterator[Place]:
         if cut:
             others = f", and {len(cut) - 1} more do not fit" if len(cut) > 1 else ""
             problem = f"{grace.setting} gives {grace.seconds:g} s, and {cut[0]} {needs[cut[0]][1]}{others}"
-            yield Place(grace.file, grace.line, grace.column, grace.line, problem)
+            fix = f"Set `{grace.setting}` to more than {needs[cut[0]][0]:g} s, or move the task to a durable queue."
+            yield Place(grace.file, grace.line, grace.column, grace.line, problem, fix)
 
 
 def _deadlines(app: Application) -> dict[str, float]:
     """The ``deadline=`` of tasks that are handed over to responses, by the name of the task."""
     found = {}
     for function in app.tasks:
-        for decorator in function.decorators:
-            if not isinstance(decorator, ast.Call):
-                continue
-            if app.symbols.outside(decorator.func, None, function.module) in {
-                "afterword.task",
-                "afterword.declarations.task",
-            }:
-                seconds = syntax.number(syntax.keyword(decorator, "deadline"))
-                name = syntax.keyword(decorator, "name")
-                if seconds is not None and not _loops(function):
-                    shown = name.value if isinstance(name, ast.Constant) else function.name
-                    found[str(shown)] = seconds
+        declared = declared_as(function, app.symbols)
+        if declared is not None and declared.deadline is not None:
+            found[declared.name] = declared.deadline
     return found
-
-
-def _loops(function: Function) -> bool:
-    """A worker's deadline is about progress, and it is cancelled at the end anyway."""
-    return any(isinstance(one, ast.While) and isinstance(one.test, ast.Constant) for one in function.nodes)

@@ -4,7 +4,8 @@ import ast
 from collections.abc import Iterator
 
 from afterword.doctor.app.application import Application
-from afterword.doctor.app.handovers import ASYNCIO, HandOver, kept_as, uses
+from afterword.doctor.app.checks.passing import wrong_coroutine
+from afterword.doctor.app.handovers import ASYNCIO, HandOver, kept_as, named, uses
 from afterword.doctor.app.registry import Place, at, check
 from afterword.doctor.app.syntax import dotted
 
@@ -20,8 +21,9 @@ from afterword.doctor.app.syntax import dotted
 def kept_by_nobody(app: Application) -> Iterator[Place]:
     """Look at what becomes of each spawned task."""
     for one in app.handovers:
-        if one.kind == ASYNCIO and not dotted(one.call.func).endswith("run_coroutine_threadsafe") and _is_lost(one):
-            task = one.function.name if one.function is not None else ast.unparse(one.given)
+        waits = dotted(one.call.func).endswith("run_coroutine_threadsafe")
+        if one.kind == ASYNCIO and not waits and _is_lost(one) and not wrong_coroutine(one, app):  # AW102 tells those
+            task = named(one, app.symbols)
             yield at(one.module, one.call, f"nobody keeps the task that is spawned here for {task}")
 
 

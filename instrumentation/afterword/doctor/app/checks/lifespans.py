@@ -29,11 +29,14 @@ def never_started(app: Application) -> Iterator[Place]:
             for decorator in function.decorators:
                 base = _with_handler(decorator)
                 if base is not None and _lifespan(base, module, app):
-                    yield at(module, decorator, f"{function.name} never runs, because its application has a lifespan")
+                    problem = f"{function.name} never runs, because its application has a lifespan"
+                    yield at(module, decorator, problem, f"Call `{function.qualname}` in the lifespan.")
         for node in module.calls:
             given = _mounted(node)
             if given is not None and _lifespan(given, module, app) and not _enters_lifespans(app):
-                yield at(module, node, f"the lifespan of {ast.unparse(given)}, which is mounted here, never runs")
+                shown = ast.unparse(given)
+                fix = f"Enter it in the outer lifespan: `async with {shown}.router.lifespan_context({shown}): yield`."
+                yield at(module, node, f"the lifespan of {shown}, which is mounted here, never runs", fix)
 
 
 def _with_handler(node: ast.expr) -> ast.expr | None:

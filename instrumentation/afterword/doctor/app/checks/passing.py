@@ -17,6 +17,7 @@ _TO_THREAD: Final = {"asyncio.to_thread": 0, "fastapi.concurrency.run_in_threadp
                      "starlette.concurrency.run_in_threadpool": 0, "anyio.to_thread.run_sync": 0,
                      "asyncio.get_event_loop().run_in_executor": 1,
                      "asyncio.get_running_loop().run_in_executor": 1}  # fmt: skip
+_APART: Final = "Pass the function and its arguments apart: `{}({}function, argument)`."
 
 
 @check(
@@ -32,9 +33,9 @@ def calls_instead_of_passing(app: Application) -> Iterator[Place]:
     for one in app.handovers:
         if not one.sure:
             continue
-        problem = _wrong_coroutine(one, app) if one.kind == ASYNCIO else _wrong_function(one, app)
+        problem = wrong_coroutine(one, app) if one.kind == ASYNCIO else _wrong_function(one, app)
         if problem:
-            yield at(one.module, one.call, problem)
+            yield at(one.module, one.call, problem, _cure(one))
     for module in app.project.modules.values():
         for call in module.calls:
             where = module.function_of(call)
@@ -42,7 +43,17 @@ def calls_instead_of_passing(app: Application) -> Iterator[Place]:
             given = call.args[position] if position is not None and len(call.args) > position else None
             name = _called(given, where, app) if given is not None and where is not None else ""
             if name:
-                yield at(module, call, f"{name} is called here, and its result is passed on instead of the function")
+                problem = f"{name} is called here, and its result is passed on instead of the function"
+                executor = "None, " if position else ""
+                yield at(module, call, problem, _APART.format(ast.unparse(call.func), executor))
+
+
+def _cure(one: HandOver) -> str:
+    if one.kind != ASYNCIO:
+        return _APART.format(ast.unparse(one.call.func), "")
+    if isinstance(one.given, ast.Call):
+        return "Make it an `async def`, or run it in a thread: `create_task(asyncio.to_thread(function, argument))`."
+    return f"Spawn the coroutine that a call gives: `{ast.unparse(one.call.func)}({ast.unparse(one.given)}(...))`."
 
 
 def _wrong_function(one: HandOver, app: Application) -> str:
@@ -92,7 +103,8 @@ def _is_abstract(function: Function) -> bool:
     )
 
 
-def _wrong_coroutine(one: HandOver, app: Application) -> str:
+def wrong_coroutine(one: HandOver, app: Application) -> str:
+    """What is wrong with what is spawned, if it is no coroutine; else an empty text."""
     given = one.given
     if isinstance(given, ast.Name | ast.Attribute | ast.Lambda):
         function = app.symbols.function(given, one.where, one.module)

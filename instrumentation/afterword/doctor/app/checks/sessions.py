@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from typing import Final
 
 from afterword.doctor.app.application import Application
-from afterword.doctor.app.handovers import ASYNCIO, HandOver
+from afterword.doctor.app.handovers import ASYNCIO, HandOver, named
 from afterword.doctor.app.held import HOLDER, OBJECT, Held, Holdings
 from afterword.doctor.app.model import Function
 from afterword.doctor.app.registry import Place, at, check
+from afterword.doctor.app.symbols import Symbols
 
 _LATER: Final = 10**9
 
@@ -26,20 +27,20 @@ def hands_over_session(app: Application) -> Iterator[Place]:
     holdings = Holdings(app.symbols)
     for one in app.left:
         if one.where is not None:
-            yield from _arguments(one, one.where, holdings)
+            yield from _arguments(one, one.where, holdings, app.symbols)
 
 
-def _arguments(one: HandOver, where: Function, holdings: Holdings) -> Iterator[Place]:
+def _arguments(one: HandOver, where: Function, holdings: Holdings, symbols: Symbols) -> Iterator[Place]:
     for argument in one.arguments:
         found = holdings.of(argument, where)
         if found is not None:
-            yield at(one.module, one.call, _sentence(ast.unparse(argument), found, one))
+            yield at(one.module, one.call, _sentence(ast.unparse(argument), found, named(one, symbols)))
             return
     given = one.given.func if one.kind == ASYNCIO and isinstance(one.given, ast.Call) else one.given
     if isinstance(given, ast.Attribute):
         held = holdings.of(given.value, where)
         if held is not None and _uses(held, one.function):
-            yield at(one.module, one.call, _sentence(ast.unparse(given.value), held, one))
+            yield at(one.module, one.call, _sentence(ast.unparse(given.value), held, named(one, symbols)))
             return
     function = one.function
     if function is None or function.outer is None:
@@ -47,7 +48,7 @@ def _arguments(one: HandOver, where: Function, holdings: Holdings) -> Iterator[P
     for name in sorted(_captured(function)):
         held = holdings.of(ast.Name(name, ast.Load(), lineno=_LATER, col_offset=0), function.outer)
         if held is not None:
-            yield at(one.module, one.call, _sentence(name, held, one))
+            yield at(one.module, one.call, _sentence(name, held, named(one, symbols)))
             return
 
 
@@ -67,8 +68,7 @@ def _captured(function: Function) -> set[str]:
     return {one.id for one in nodes if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Load)} - own
 
 
-def _sentence(text: str, held: Held, one: HandOver) -> str:
-    task = one.function.name if one.function is not None else ast.unparse(one.given)
+def _sentence(text: str, held: Held, task: str) -> str:
     if held.what == OBJECT:
         return f"{text} belongs to the session {held.source} of the request and is handed over to {task}"
     if held.what == HOLDER:

@@ -36,6 +36,7 @@ _LIMITED: Final = re.compile(
 )
 _NO_LIMIT: Final = re.compile(r"(httpx|aiohttp)\.(Timeout|ClientTimeout)\(\)")
 _STREAMS: Final = "asyncio.open_connection"
+_AROUND: Final = "Put a limit around it: `async with asyncio.timeout(10):`, in seconds."
 
 
 @check(
@@ -69,12 +70,22 @@ def _one(call: ast.Call, run: Running, app: Application, *, has_default: bool) -
             return
         if _SESSION.fullmatch(found.name) and _is_adapted(call, run, app):
             return
-        yield at(function.module, call, f"{shown} has no timeout {inside}")
+        yield at(function.module, call, f"{shown} has no timeout {inside}", _cure(shown))
     is_limited = run.limited or app.is_limited(call, function)
     if found.name == _STREAMS and not is_limited:
-        yield at(function.module, call, f"{shown} has no timeout {inside}")
+        yield at(function.module, call, f"{shown} has no timeout {inside}", _AROUND)
     if _LIMITED.fullmatch(found.name) and not is_limited:
         yield from _told_to_wait(call, found, run, app, f"{shown} waits without a limit {inside}")
+
+
+def _cure(name: str) -> str:
+    """The call as it should be; of a client or session, the call of its method."""
+    owner, _, method = name.rpartition(".")
+    base = owner.rpartition(".")[2]
+    made = "client" if base.endswith("Client") else "session" if base.lower().endswith("session") else ""
+    shown = f"{made}.{method}" if made else name
+    seconds = "timeout=aiohttp.ClientTimeout(total=10)" if name.startswith("aiohttp") else "timeout=10"
+    return f"Say how long it may take, in seconds: `{shown}(..., {seconds})`."
 
 
 def _told_to_wait(call: ast.Call, found: Outside, run: Running, app: Application, problem: str) -> Iterator[Place]:
@@ -82,12 +93,12 @@ def _told_to_wait(call: ast.Call, found: Outside, run: Running, app: Application
     own = syntax.keyword(call, "timeout")
     if own is not None:
         if _is_unlimited(own, run.function.module, app):
-            yield at(run.function.module, call, problem)
+            yield at(run.function.module, call, problem, _cure(found.name.replace("()", "")))
     elif found.made_by is not None:
         made, module = found.made_by
         default = syntax.keyword(made, "timeout")
         if default is not None and _is_unlimited(default, module, app):
-            yield at(module, made, problem)
+            yield at(module, made, problem, _cure(app.symbols.called(made, module)))
 
 
 def _is_endless(timeout: ast.expr | None) -> bool:

@@ -1,23 +1,21 @@
-// Tasks, open runs and bad endings: their tables, and the views that show all of them.
+// Tasks, open runs and bad endings: their tables and views.
 
 import {
   ENDINGS, HEALTH, KINDS, STATES, ageCell, agoCell, choiceOf, endingCell, gaugeIn, healthCell, kindCell, numberCell, processCell,
-  routeCell, runCell, serviceCell, stateCell, taskCell, textCell,
+  routeCell, runCell, serviceCell, stateCell, taskCell, textCell, whyOf,
 } from "../parts.js";
 import { clockTime, count, visible } from "../format.js";
 import { listing } from "../listing.js";
 import { table } from "../table.js";
 
-// Tasks.
-
 const SORTS = [["", "worst first"], ["name", "by name"], ["running", "most running"], ["waiting", "most waiting"], ["recent", "newest bad ending"]];
 
-const books = (head, read, more = {}) => numberCell(head, (task) => read(task.books), count, more);
+const booked = (head, more = {}) => numberCell(head, ({ books }) => books[head.toLowerCase()], count, more);
 
-/** The oldest open run of a task against the task's own limit, whichever is nearer to it. */
+/** The oldest waiting or running one, whichever is nearer to its limit. */
 const oldestCell = {
   head: "Oldest open run",
-  class: "age",
+  class: "age oldest",
   fill(td, task) {
     const { since, limit } = oldest(task);
     gaugeIn(td).show(since, limit);
@@ -36,17 +34,18 @@ function oldest(task) {
 
 const COLUMNS = [
   healthCell,
-  taskCell(),
+  taskCell,
   kindCell,
   serviceCell,
-  books("Waiting", (b) => b.waiting),
-  books("Running", (b) => b.running),
+  booked("Waiting"),
+  booked("Running"),
   oldestCell,
-  books("Succeeded", (b) => b.succeeded),
-  books("Failed", (b) => b.failed, { alarm: true }),
-  books("Cancelled", (b) => b.cancelled),
-  books("Dropped", (b) => b.dropped, { alarm: true }),
-  books("Lost", (b) => b.lost_waiting + b.lost_running, { alarm: true }),
+  booked("Succeeded"),
+  booked("Swallowed", { alarm: true, title: "Of the succeeded: an error was logged on the way" }),
+  booked("Failed", { alarm: true }),
+  booked("Cancelled"),
+  booked("Dropped", { alarm: true }),
+  numberCell("Lost", ({ books }) => books.lost_waiting + books.lost_running, count, { alarm: true }),
   agoCell("Last success", (task) => task.last_success, { class: "late" }),
 ];
 
@@ -65,8 +64,6 @@ export const tasks = () =>
     words: ["task"],
     nothing: "No task is known yet. It appears with its first run.",
   });
-
-// Open runs.
 
 const runKey = ({ id }) => id;
 
@@ -88,10 +85,8 @@ export const runs = () =>
     nothing: "Nothing waits and nothing runs.",
   });
 
-// Bad endings.
-
 const endingKey = ({ number }) => String(number);
-const reasonCell = textCell("Reason", ({ reason, phase }) => (phase ? `${reason}, while ${phase}` : reason), "cut reason-cell");
+const reasonCell = textCell("Reason", whyOf, "cut");
 const endedCell = agoCell("Ended", ({ ended }) => ended);
 
 export const endingTable = () => table("Bad endings", [endingCell, runCell, reasonCell, routeCell, processCell, endedCell], endingKey);

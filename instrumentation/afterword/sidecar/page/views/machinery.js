@@ -1,10 +1,10 @@
 // What carries the work: workers, processes, routes.
 
-import { h, kept } from "../dom.js";
+import { h, keyed, set } from "../dom.js";
 import { count, duration } from "../format.js";
 import { listing } from "../listing.js";
-import { agoCell, healthCell, made, numberCell, processOf, serviceCell, setLink, setName, setText, taskCell, textCell, workCell } from "../parts.js";
-import { to } from "../route.js";
+import { agoCell, healthCell, made, nameCell, numberCell, processOf, serviceCell, setLink, setName, setText, textCell, workCell } from "../parts.js";
+import { taskHref, to } from "../route.js";
 
 const machinery = (title, path, words, nothing, columns) =>
   listing({ title, path, asks: ["service", "offset"], columns, keyOf, words, nothing });
@@ -14,7 +14,7 @@ const keyOf = (item) => JSON.stringify([item.service, item.process ?? item.task 
 export const workers = () =>
   machinery("Workers", "/api/workers", ["worker"], "No worker is known. A task or thread that is started in the lifespan and stays is one.", [
     healthCell,
-    { ...taskCell(), head: "Worker", fill: (td, item) => taskCell().fill(td, { ...item, kind: "worker" }) },
+    nameCell("Worker", (worker) => taskHref({ ...worker, kind: "worker" })),
     serviceCell,
     textCell("Importance", (worker) => worker.importance.replace("_", " "), "pale tight"),
     numberCell("Running", (worker) => worker.running, count),
@@ -43,7 +43,7 @@ export const processes = () =>
     numberCell("Loop blocked", (process) => process.loop_blocked, duration, { alarm: true, title: "How long the event loop has not turned" }),
     textCell("On the loop", (process) => process.on_loop, "cut route"),
     textCell("Threads", pool, "number"),
-    textCell("Version", (process) => process.version, "pale cut tight-cut"),
+    textCell("Version", (process) => process.version, "pale cut"),
     agoCell("Started", (process) => process.started),
   ]);
 
@@ -61,18 +61,15 @@ export const routes = () =>
     { head: "Missed", class: "amounts", fill: (td, item) => amounts(td, item.missed) },
   ]);
 
-/** Tasks with how often each, one under the other. */
 function amounts(td, tasks) {
   const entries = Object.entries(tasks);
-  const key = JSON.stringify(entries);
-  if (kept(td).key === key) return;
-  kept(td).key = key;
-  td.classList.toggle("none", entries.length === 0);
-  td.replaceChildren(...(entries.length ? entries.map(([task, n]) => amount(task, n)) : ["–"]));
+  td.classList.toggle("none", !entries.length);
+  keyed(td, entries, ([task]) => task, amount);
 }
 
-function amount(task, n) {
+function amount([task]) {
   const name = h("span");
+  const times = h("span.num");
   setName(name, task);
-  return h("div.amount", name, h("span.num", count(n)));
+  return { node: h("div.amount", name, times), show: ([, n]) => set(times, count(n)) };
 }

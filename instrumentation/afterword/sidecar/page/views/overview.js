@@ -1,6 +1,5 @@
-// The first screen: is work being lost? Then what is wrong, where everything went, what is oldest, what ended badly.
+// The first screen: is work being lost?
 
-import { agoNode, setAgo } from "../clock.js";
 import { flow, sum } from "../books.js";
 import { charts } from "../chart.js";
 import { h, icon, keyed, set } from "../dom.js";
@@ -11,23 +10,29 @@ import { changed, to } from "../route.js";
 import { table } from "../table.js";
 import { taskTable } from "./lists.js";
 
+const REASONS = 4; // shown at first
+const MOST_REASONS = 100; // shown at all: the worst come first
 const FIRST = 8; // rows of the short lists
 const LOOKED_AT = 100; // bad endings that are gathered into groups
 const MOST = 1000; // tasks that the API gives in one answer
 
 export function overview() {
   const parts = { verdict: verdict(), reasons: reasons(), books: booksCard(), oldest: oldestRuns(), endings: badEndings(), charts: charts(), tasks: tasks() };
-  const first = h("div.first", parts.reasons.node, parts.books.node);
-  const second = h("div.second", parts.oldest.node, parts.endings.node);
   const last = section("The last minutes", null, parts.charts.node);
-  const node = h("div.stack", parts.verdict.node, first, second, last, parts.tasks.node);
+  const node = h(
+    "div.stack",
+    parts.verdict.node,
+    h("div.first", parts.reasons.node, parts.books.node),
+    h("div.second", parts.oldest.node, parts.endings.node),
+    last,
+    parts.tasks.node,
+  );
   return {
     node,
     title: "Overview",
     load: ({ query: { service } }, signal) => load(service, signal),
     show(data, status, route) {
       const view = narrowed(status, route.query.service);
-      first.classList.toggle("calm", view.reasons.length === 0);
       parts.verdict.show(view, status);
       parts.reasons.show(view);
       parts.books.show(data.tasks);
@@ -51,7 +56,6 @@ async function load(service, signal) {
   return { tasks: tasks_, runs, endings, series };
 }
 
-/** The status of one service, or of everything. */
 function narrowed(status, name) {
   const services = status.services.filter(({ service }) => !name || service === name);
   if (!name) return { name, services, health: status.verdict, sentence: status.sentence, reasons: status.reasons };
@@ -59,8 +63,9 @@ function narrowed(status, name) {
   const common = status.reasons.filter((reason) => !reason.service);
   const found = [...common, ...(service?.reasons ?? [])];
   const health = worst([service?.health ?? "blind", ...found.map((reason) => reason.health)]);
-  const alone = service ? "Nothing was lost, and nothing waits or runs for too long." : "No service of this name is known.";
-  return { name, services, health, sentence: found[0]?.sentence ?? alone, reasons: found };
+  const alone = service ? "No work is lost, stuck or late" : "No service of this name is known";
+  const said = found.find((reason) => reason.health === health)?.sentence ?? alone;
+  return { name, services, health, sentence: `${said[0].toUpperCase()}${said.slice(1)}.`, reasons: found };
 }
 
 function verdict() {
@@ -97,14 +102,31 @@ function chip() {
 function reasons() {
   const rows = h("ul.reasons");
   const amount = h("span.pale.num");
-  const node = section("What is wrong", amount, rows);
+  const more = h("button.more", { type: "button", onclick: unfold });
+  const node = section("What is wrong", amount, rows, more);
+  let found = [];
+  let unfolded = false;
+
+  function unfold() {
+    unfolded = !unfolded;
+    show();
+  }
+
+  function show() {
+    const few = found.length <= REASONS + 1; // "1 more" would take the room of that one
+    node.hidden = !found.length;
+    more.hidden = few;
+    more.setAttribute("aria-expanded", unfolded);
+    set(amount, few ? "" : plural(found.length, "reason"));
+    set(more, unfolded ? "Fewer" : `${count(found.length - REASONS)} more`);
+    keyed(rows, found.slice(0, few || unfolded ? MOST_REASONS : REASONS), reasonKey, reasonRow);
+  }
+
   return {
     node,
     show(view) {
-      node.hidden = view.reasons.length === 0;
-      set(amount, view.reasons.length > 4 ? plural(view.reasons.length, "reason") : "");
-      // More than a screen of reasons says nothing more; the worst come first.
-      keyed(rows, view.reasons.slice(0, 20), reasonKey, reasonRow);
+      found = view.reasons;
+      show();
     },
   };
 }
@@ -129,6 +151,7 @@ function oldestRuns() {
   return {
     node,
     show({ items, total }, view) {
+      more.hidden = !total;
       set(more, `All ${plural(total, "open run")}`);
       setLink(more, to(["runs"], { service: view.name }));
       rows.show(items, "Nothing waits and nothing runs.");
@@ -139,25 +162,23 @@ function oldestRuns() {
 function badEndings() {
   const more = h("a", "All bad endings");
   const totals = ENDINGS.map((ending) => total(ending));
-  const last = lastOne();
   const rows = table(
     "The newest bad endings",
     [endingCell, numberCell("Runs", (group) => group.runs, (n) => `${count(n)}${n === LOOKED_AT ? "+" : ""}`), groupCell, textCell("Reason", ({ reason }) => reason, "cut"), agoCell("Last", (group) => group.ended)],
     (group) => group.key,
   );
-  const node = section("Bad endings of the last hour", more, h("div.totals", ...totals.map((one) => one.node)), last.node, rows.node);
+  const node = section("Bad endings of the last hour", more, h("div.totals", ...totals.map((one) => one.node)), rows.node);
   return {
     node,
     show({ items }, view, { history, started }) {
       setLink(more, to(["endings"], { service: view.name }));
       for (const one of totals) one.show(view);
-      last.show(view, history);
       rows.show(gathered(items).slice(0, FIRST - 2), `No run ended badly since ${clockTime(history.since ?? started)}.`);
     },
   };
 }
 
-/** One death takes many runs with it: what ended the same way is one line, the newest first. */
+/** One death takes many runs with it: what ended the same way is one line. */
 function gathered(endings) {
   const groups = new Map();
   for (const one of endings) {
@@ -192,21 +213,6 @@ function total(ending) {
   };
 }
 
-function lastOne() {
-  const when = agoNode(null);
-  const missed = h("span");
-  const node = h("p.pale.last", "The last one ", when, missed);
-  return {
-    node,
-    show(view, history) {
-      const at = Math.max(0, ...view.services.map((service) => service.last_bad ?? 0));
-      node.hidden = !at;
-      setAgo(when, at || null);
-      set(missed, history.missed ? `; ${plural(history.missed, "more ending")} were never kept one by one` : "");
-    },
-  };
-}
-
 function tasks() {
   const more = h("a");
   const rows = taskTable();
@@ -214,6 +220,7 @@ function tasks() {
   return {
     node,
     show({ items, total: all }, route) {
+      more.hidden = !all;
       set(more, `All ${plural(all, "task")}`);
       setLink(more, to(["tasks"], { service: route.query.service }));
       rows.show(items.slice(0, 12), "No task is known yet. It appears with its first run.");
@@ -221,7 +228,6 @@ function tasks() {
   };
 }
 
-/** What stands where nothing has ever been seen. */
 export function nobody(sidecar) {
   return h(
     "section.card.nobody",

@@ -1,7 +1,7 @@
-// One run: what happened to it and when, where it is stuck, where it came from, and what to do about runs like it.
+// One run: what happened to it, where it is stuck, and what to do about runs like it.
 
 import { clockTime, duration, fullTime, visible } from "../format.js";
-import { ENDINGS, STATES, gaugeBox, section, setName, setWord, showFacts, showLines, since } from "../parts.js";
+import { ENDINGS, STATES, gaugeBox, section, setName, setWord, showFacts, showLines, since, whyOf } from "../parts.js";
 import { get, Problem } from "../load.js";
 import { h, icon, keyed, set } from "../dom.js";
 import { markdown } from "../markdown.js";
@@ -25,19 +25,21 @@ export function run() {
     h("section.card", book),
   );
   let shownBook = null;
-  return {
+  const self = {
     node,
     title: "Run",
     load,
     show(detail) {
       const { run: open, ending } = detail;
       const it = open ?? ending;
+      self.under = open ? "runs" : "endings";
       setWord(word, open ? open.state : ending.ending, open ? STATES : ENDINGS);
       setName(name, it.task);
       name.setAttribute("href", taskHref(it));
-      set(why, open ? "" : whyOf(ending));
       why.hidden = Boolean(open);
-      showAge(age, open);
+      age.node.hidden = !open;
+      if (open) age.show(since(open), open.limit);
+      else set(why, visible(whyOf(ending)));
       keyed(timeline, withGaps(detail.timeline), (step) => step.what, stepRow);
       showFacts(about, aboutFacts(it, detail));
       stackCard.hidden = !open?.stack.length;
@@ -48,6 +50,7 @@ export function run() {
       }
     },
   };
+  return self;
 }
 
 async function load({ parts: [id] }, signal) {
@@ -59,18 +62,7 @@ async function load({ parts: [id] }, signal) {
   }
 }
 
-function whyOf(ending) {
-  const phase = ending.phase ? `, while ${visible(ending.phase)}` : "";
-  return `${visible(ending.reason)}${phase}`;
-}
-
-function showAge(box, open) {
-  box.node.hidden = !open;
-  if (open) box.show(since(open), open.limit);
-}
-
-/** Each step with the time since the one before it. */
-const withGaps = (steps) => steps.map((step, i) => ({ ...step, gap: i ? step.at - steps[i - 1].at : null }));
+const withGaps = (steps) => steps.map((step, i) => ({ ...step, gap: i ? step.at - steps[i - 1].at : 0 }));
 
 function stepRow() {
   const what = h("b");
@@ -81,9 +73,9 @@ function stepRow() {
   return {
     node,
     show(step) {
-      node.className = `step-${["scheduled", "started", "due", "now", "ended"].includes(step.what) ? step.what : "other"}`;
+      node.className = `step-${step.what}`;
       set(what, visible(step.what));
-      set(gap, step.gap === null ? "" : `+ ${duration(step.gap)}`);
+      set(gap, step.gap < 0.001 ? "" : `+ ${duration(step.gap)}`);
       set(time, clockTime(step.at));
       time.title = fullTime(step.at);
       set(note, visible(step.note));

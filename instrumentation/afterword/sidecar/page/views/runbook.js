@@ -10,6 +10,7 @@ export function runbook() {
   return {
     node,
     title: "Runbook",
+    under: "",
     once: true, // it does not change while it is read
     load,
     show: (text) => node.replaceChildren(markdown(text, 1)),

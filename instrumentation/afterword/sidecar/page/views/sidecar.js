@@ -5,7 +5,7 @@ import { count, duration, visible } from "../format.js";
 import { section, setWord, showFacts, showLines } from "../parts.js";
 import { h } from "../dom.js";
 import { keptSentence } from "./lists.js";
-import { troubles } from "../troubles.js";
+import { troubles } from "../notices.js";
 
 export function sidecar() {
   const word = h("span");

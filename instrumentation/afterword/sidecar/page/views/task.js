@@ -1,4 +1,4 @@
-// One task: what is wrong with it, its books, its limits and habit, its open runs and its bad endings.
+// One task: its books, its limits and habit, its runs.
 
 import { agoNode } from "../clock.js";
 import { charts } from "../chart.js";
@@ -7,7 +7,7 @@ import { h, keyed, set } from "../dom.js";
 import { count, duration, visible } from "../format.js";
 import { get, list, Problem } from "../load.js";
 import { reasonKey, reasonRow, section, setHealth, setName, showFacts } from "../parts.js";
-import { taskHref, to } from "../route.js";
+import { to } from "../route.js";
 import { endingTable, runTable } from "./lists.js";
 
 const FIRST = 20;
@@ -15,8 +15,7 @@ const FIRST = 20;
 export function task() {
   const health = h("span");
   const name = h("span");
-  const where = h("p.pale.where");
-  const others = h("p.others");
+  const where = h("p.pale");
   const reasons = h("ul.reasons");
   const books = flow();
   const limits = h("dl.facts");
@@ -29,7 +28,7 @@ export function task() {
   const causesCard = section("Why", null, causes);
   const node = h(
     "div.stack",
-    h("header.head", h("h1", health, name), where, others, reasons),
+    h("header.head", h("h1", health, name), where, reasons),
     section("Books", null, books.node),
     h("div.halves", section("Limits and habit", null, limits), causesCard),
     section("The last minutes", null, plots.node),
@@ -39,13 +38,13 @@ export function task() {
   return {
     node,
     title: "Task",
+    under: "tasks",
     load,
     show(data, status) {
       const { found } = data;
       setHealth(health, found.health);
       setName(name, found.task);
       set(where, [found.service, found.kind, found.importance.replace("_", " "), found.owner && `owned by ${found.owner}`].filter(Boolean).map(visible).join(" · "));
-      showOthers(others, data.others);
       keyed(reasons, status.reasons.filter((reason) => reason.service === found.service && reason.task === found.task), reasonKey, reasonRow);
       books.show(found.books);
       showFacts(limits, limitFacts(found));
@@ -65,20 +64,14 @@ export function task() {
 async function load({ parts: [service, kind, name] }, signal) {
   const of = { service, task: name, kind: kind === "any" ? "" : kind };
   const [tasks, runs, endings, series] = await Promise.all([
-    list("/api/tasks", { ...of, limit: 10 }, signal),
+    list("/api/tasks", { ...of, limit: 1 }, signal),
     list("/api/runs", { ...of, limit: FIRST }, signal),
     list("/api/endings", { ...of, limit: FIRST }, signal),
     get("/api/series", of, signal),
   ]);
-  const [found, ...others] = tasks.items;
+  const [found] = tasks.items;
   if (!found) throw new Problem(404, `No task ${visible(name ?? "")} of ${visible(service ?? "")} is known. It appears with its first run.`);
-  return { found, others, runs, endings, series };
-}
-
-function showOthers(node, others) {
-  node.hidden = others.length === 0;
-  if (others.length === node.childElementCount) return;
-  node.replaceChildren("Also of kind ", ...others.flatMap((other) => [h("a", { href: taskHref(other) }, visible(other.kind)), " "]));
+  return { found, runs, endings, series };
 }
 
 function more(link, view, total, { service, task: name, kind }) {
@@ -103,7 +96,6 @@ function limitFacts(found) {
   ];
 }
 
-/** Each ending with its causes, the most frequent first. */
 function showCauses(list, books) {
   const groups = [["failed", books.errors], ["lost", books.lost_by_reason], ["dropped", books.dropped_by_reason], ["cancelled", books.cancelled_by_reason]];
   const causes = groups.flatMap(([ending, found]) =>
