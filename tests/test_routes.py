@@ -757,3 +757,23 @@ def test_redirected_slashes_and_redirects_of_the_route(instrumented, books):
     client = TestClient(instrumented(app), follow_redirects=False)
     assert [client.get(path).status_code for path in ("/orders", "/orders/")] == [307, 307]
     assert responses(books) == {"GET /orders/": (1, 0)}
+
+
+def test_a_response_counts_also_when_its_background_task_fails(instrumented, books):
+    """It was sent, and had scheduled; a route that owes and fails is the last that may be missing."""
+    app = FastAPI()
+
+    @app.get("/fails")
+    async def fails(tasks: BackgroundTasks):
+        tasks.add_task(send)
+        tasks.add_task(int, "no number")
+
+    @app.get("/raises")
+    async def raises(tasks: BackgroundTasks):
+        tasks.add_task(send)
+        raise LookupError
+
+    with TestClient(instrumented(app), raise_server_exceptions=False) as client:
+        client.get("/fails")
+        client.get("/raises")
+    assert responses(books) == {"GET /fails": (1, 0)}

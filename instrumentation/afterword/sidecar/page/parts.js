@@ -147,12 +147,13 @@ export function reasonRow() {
   return {
     node,
     show(reason) {
-      const runbook = runbookHref(reason.alert);
+      const runbook = reason.alert ? runbookHref(reason.alert) : "#/sidecar";
       setHealth(health, reason.health);
       set(sentence, visible(reason.sentence));
       const task = reason.task && taskHref({ ...reason, kind: reason.kind || "any" });
       setLink(sentence, task && task !== location.hash ? task : runbook);
       set(alert, visible(reason.alert));
+      alert.hidden = !reason.alert;
       setLink(alert, runbook);
       setTitle(alert, `What to do: the runbook of ${visible(reason.alert)}`);
     },
