@@ -292,3 +292,24 @@ def test_where_a_run_is_stuck_is_forgotten_with_the_run(directory):
         mail.succeed(run, since)
         assert totals(path_of(one), dead=False).task(key()).stuck == []
     one.close()
+
+
+def test_the_oldest_stuck_runs_keep_their_place(directory):
+    """Somebody is reading where they are; a newcomer takes the place of one that has ended."""
+    one = owner(directory)
+    mail, ledger = account(one), one.ledger
+    runs = [mail.schedule() for _ in range(layout.MAX_STACKS + 3)]
+    began = {run: mail.start(run) for run in runs}
+    for run in runs:
+        ledger.note_stack(run, f"at {run}")
+    reader = LedgerReader(path_of(one), frozenset({path_of(one).stat().st_uid}))
+    try:
+        assert {run for run, _ in reader.stuck()} == set(runs[: layout.MAX_STACKS])
+        mail.succeed(runs[3], began[runs[3]])
+        ledger.note_stack(runs[-1], "at last")
+        ledger.note_stack(runs[0], "elsewhere")
+        found = {run: text for (run, _), text in reader.stuck().items()}
+    finally:
+        reader.close()
+    assert found.keys() == {*runs[: layout.MAX_STACKS], runs[-1]} - {runs[3]}
+    assert (found[runs[-1]], found[runs[0]]) == ("at last", "elsewhere")

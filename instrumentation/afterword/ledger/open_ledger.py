@@ -68,7 +68,8 @@ class OpenLedger:
         self._routes: dict[str, int] = {}
         self._route_names: list[str] = []
         self._links: dict[tuple[int, int], int] = {}
-        self._stacks = 0
+        #: By place in the table of stacks the run there, and when it started.
+        self._stacked: list[tuple[Run, int]] = []
         self._endings = 0
         self._exemplars: dict[int, int] = {}
         self._lock = threading.RLock()
@@ -159,12 +160,24 @@ class OpenLedger:
         records.expect_link(self.context.words, link)
 
     def note_stack(self, run: Run, text: str) -> None:
-        """Keep where one of its runs is stuck; of too many the oldest record gives way."""
+        """Keep where one of its runs is stuck, in the place of one that is no longer: the oldest keep theirs."""
         table, view = self.context.sections[layout.STACKS], self.context.words
         with self._lock:
-            place, self._stacks = self._stacks % table.count, self._stacks + 1
+            place = next((n for n, other in enumerate(self._stacked) if not self._is_stuck(*other, run)), None)
+            if place is None:
+                if len(self._stacked) >= table.count:
+                    return
+                place = len(self._stacked)
+                self._stacked.append((run, 0))
+            self._stacked[place] = run, view[run + 2]
             records.write_stack(view, table, place, run, view[run] >> layout.TASK_SHIFT & layout.TASK_MASK, text)
-            view[layout.W_STACKS] = min(self._stacks, table.count)
+            view[layout.W_STACKS] = len(self._stacked)
+
+    def _is_stuck(self, run: Run, started: int, newcomer: Run) -> bool:
+        """Whether a run that was stuck is on still, and is another one than ``newcomer``."""
+        view = self.context.words
+        is_on = view[run] & layout.STATE_MASK == layout.IS_RUNNING and view[run + 2] == started
+        return run != newcomer and is_on
 
     def note_resource(self, attributes: bytes) -> None:
         """Keep what the spans of the process say about it, as JSON of at most `layout.RESOURCE_BYTES`."""
