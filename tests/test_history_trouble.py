@@ -5,7 +5,9 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -238,3 +240,20 @@ def test_the_scrape_of_a_real_sidecar_goes_on_while_the_history_is_held(children
         assert time.monotonic() - began < 3
     until(lambda: '"total":6' in sidecar.get("/api/endings")[1], 20)
     assert "Traceback" not in sidecar.child.output
+
+
+def test_several_who_make_the_history_at_once_make_one(directory):
+    """A scrape, the ticker and the watch of one sidecar begin together, and another sidecar besides."""
+    keepers = [Bookkeeper(directory) for _ in range(8)]
+    start = threading.Barrier(len(keepers))
+
+    def begin(one):
+        start.wait()
+        one.history.open()
+        one.history.page(Query())
+        return one.history.counts().problem
+
+    for _ in range(10):
+        (directory / FILE_NAME).unlink(missing_ok=True)
+        with ThreadPoolExecutor(len(keepers)) as pool:
+            assert set(pool.map(begin, keepers)) <= {"", "database is locked"}

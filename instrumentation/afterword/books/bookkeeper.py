@@ -68,7 +68,7 @@ class Bookkeeper:
         self.watched = False
         self._died: dict[str, int] = {}
         #: Dead ledgers that are not folded because the history cannot be written, and since when (Unix seconds).
-        self._held: dict[str, float] = {}
+        self.held: dict[str, float] = {}
         self._boot_id = file.boot_id()
         self._time_namespace = file.namespace("time")
 
@@ -274,13 +274,13 @@ class Bookkeeper:
             self._directory.forget(uuid)
             self._died.pop(uuid, None)
             self.history.forget(uuid)
-            self._held.pop(uuid, None)
+            self.held.pop(uuid, None)
 
     def _kept_in_history(self, dead: dict[str, Dead], now: float) -> dict[str, Dead]:
         """Those whose bad endings are kept; the others lie where they are and are counted there, for some time."""
         if self.history.put({uuid: left.ended for uuid, left in dead.items()}):
             return dead
-        given_up = {uuid: left for uuid, left in dead.items() if now - self._held.setdefault(uuid, now) > _HOLD}
+        given_up = {uuid: left for uuid, left in dead.items() if now - self.held.setdefault(uuid, now) > _HOLD}
         for left in given_up.values():
             self.history.give_up(left.ended)
         return {uuid: left for uuid, left in dead.items() if uuid in given_up or not left.ended}

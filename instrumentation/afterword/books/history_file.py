@@ -138,8 +138,18 @@ def prepare(file: Connection) -> None:
     Raises:
         OSError: it was written by a release that makes others.
     """
-    written_by = file.execute("PRAGMA user_version").fetchone()[0]
+    written_by = _version_of(file)
     if written_by == 0:
-        file.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_FORMAT}; COMMIT;")
+        file.execute("BEGIN IMMEDIATE")
+        with file:
+            if _version_of(file) == 0:  # somebody else may have been faster
+                for statement in _SCHEMA.split(";"):
+                    file.execute(statement)
+                file.execute(f"PRAGMA user_version = {_FORMAT}")
     elif written_by != _FORMAT:
         raise OSError(f"it has format {written_by}, this is format {_FORMAT}: written by another afterword")
+
+
+def _version_of(file: Connection) -> int:
+    version: int = file.execute("PRAGMA user_version").fetchone()[0]
+    return version

@@ -41,7 +41,7 @@ class Sidecar:
         self._hints = Hints(directory)
         self._sender = None if sender_for is None else sender_for(self.bookkeeper)
         self._watch = DeathWatch(directory, self._book_deaths, lambda name: _is_dead(directory / name))
-        self._ticker = Ticker(self.bookkeeper.keep_endings, lambda: self.recorder.note(self.scan()), STEP / time_scale)
+        self._ticker = Ticker(self._tick, lambda: self.recorder.note(self.scan()), STEP / time_scale)
 
     def scan(self) -> Scan:
         """The books now."""
@@ -65,6 +65,11 @@ class Sidecar:
             self._sender.stop()
         self._ticker.stop()
         self._watch.stop()
+
+    def _tick(self) -> None:
+        self.bookkeeper.keep_endings()
+        if self.bookkeeper.held:
+            self.scan()
 
     def _book_deaths(self) -> None:
         self.scan()
