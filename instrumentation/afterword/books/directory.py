@@ -36,6 +36,8 @@ class Listing:
     unaccounted: Counter[str] = field(default_factory=Counter)
     unknown: int = 0
     problem: str | None = None
+    #: Whether the directory could not even be listed: what is known of it is from before.
+    unlisted: bool = False
 
 
 class LedgerDirectory:
@@ -91,7 +93,7 @@ class LedgerDirectory:
             with os.scandir(self.path) as found:
                 return sorted(found, key=lambda entry: entry.name)
         except OSError as error:
-            listing.problem = listing.problem or f"{self.path}: {error.strerror}"
+            listing.problem, listing.unlisted = listing.problem or f"{self.path}: {error.strerror}", True
             return []
 
     def _ledger(self, entry: "os.DirEntry[str]", allowed: frozenset[int], listing: Listing) -> None:

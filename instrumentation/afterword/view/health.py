@@ -152,7 +152,7 @@ def _of_the_sidecar(scan: Scan, history_problem: str) -> Iterator[Reason]:
     listing, alert = scan.listing, "AfterwordLedgerDegraded"
     sees_books = bool(scan.ledgers or scan.totals.services)
     if listing.problem is not None:
-        yield Reason("degraded" if sees_books else "blind", listing.problem, alert, "")
+        yield Reason("degraded" if sees_books and not listing.unlisted else "blind", listing.problem, alert, "")
     elif not sees_books:
         yield Reason("blind", "no ledger yet: does the application run as the same user with the same AFTERWORD_DIR?",
                      "", "")  # fmt: skip
