@@ -126,6 +126,20 @@ def test_what_no_history_has_is_in_the_verdict(directory):
     end(one)
 
 
+def test_what_grew_while_nobody_looked_is_not_said_to_be_of_the_last_minutes(directory, monkeypatch):
+    """It may have been an hour ago: then only the history knows when."""
+    one = owner(directory)
+    task = account(one)
+    view = View(directory, fold=True)
+    view.look()
+    task.drop(task.schedule(), 0)
+    now = time.time()
+    monkeypatch.setattr("time.time", lambda: now + 3600)
+    view._last = None
+    assert view.look().status.verdict == "ok"
+    end(one)
+
+
 def test_books_that_can_be_read_are_not_blind(directory, verdict):
     """New processes cannot keep books there, and that is said; those that are there do."""
     one = owner(directory)

@@ -68,8 +68,8 @@ class OpenSlots:
             place = int(rest.partition("-")[0], 16) * _WORDS
         except ValueError:
             return None
-        is_open = 0 <= place < len(self._slots) and any(self.read([place]))
-        return place if is_open and next(self.read([place])).id == name else None
+        found = next(self.read([place]), None) if 0 <= place < len(self._slots) else None
+        return place if found is not None and found.id == name else None
 
     def __iter__(self) -> Iterator[OpenSlot]:
         """All of them."""

@@ -41,7 +41,7 @@ class Sidecar:
         self._hints = Hints(directory)
         self._sender = None if sender_for is None else sender_for(self.bookkeeper)
         self._watch = DeathWatch(directory, self._book_deaths, lambda name: _is_dead(directory / name))
-        self._ticker = Ticker(self._tick, lambda: self.recorder.note(self.scan()), STEP / time_scale)
+        self._ticker = Ticker(self._tick, self._sample, STEP / time_scale)
 
     def scan(self) -> Scan:
         """The books now."""
@@ -70,6 +70,11 @@ class Sidecar:
         self.bookkeeper.keep_endings()
         if self.bookkeeper.held:
             self.scan()
+
+    def _sample(self) -> None:
+        found = self.scan()
+        self.recorder.note(found)
+        self.view.growth.note(found)
 
     def _book_deaths(self) -> None:
         self.scan()

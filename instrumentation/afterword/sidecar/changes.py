@@ -38,7 +38,7 @@ class Stream:
     async def events(self) -> AsyncIterator[bytes]:
         """What is sent, without an end."""
         yield f"retry: {_RETRY}\n\n".encode()
-        yield event((await asyncio.to_thread(self._look)).status)
+        yield event(await asyncio.to_thread(lambda: self._look().status))  # made there as well, not only read
         while True:
             yield await self.next.get()
 

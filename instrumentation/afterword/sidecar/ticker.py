@@ -1,4 +1,4 @@
-"""One thread that looks every second: keeps bad endings before a ledger forgets them, samples, and tells of changes."""
+"""One thread that looks every second: keeps bad endings before a ledger forgets them, and samples."""
 
 import logging
 import threading

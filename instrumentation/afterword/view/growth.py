@@ -19,11 +19,15 @@ class Growth:
         self._lock = threading.Lock()
         #: When the books were looked at, whenever they had changed; the first is the last before the window.
         self._seen: deque[tuple[float, _Counts]] = deque()
+        self._looked = float("-inf")
 
     def note(self, scan: Scan) -> Recent:
         """Take a scan in; what has been added to the books within the window before it."""
         counts = {key: found for key, books in scan.totals.tasks.items() if (found := _bad(key, books))}
         with self._lock:
+            if scan.at - self._looked > self._window:  # what has grown since may be older than the window
+                self._seen.clear()
+            self._looked = scan.at
             if not self._seen or self._seen[-1][1] != counts:
                 self._seen.append((scan.at, counts))
             while len(self._seen) > 1 and self._seen[1][0] <= scan.at - self._window:

@@ -11,7 +11,7 @@ from typing import Final
 
 from afterword import __version__
 from afterword.books.bookkeeper import Bookkeeper
-from afterword.books.history import LIMIT
+from afterword.books.history import LIMIT, HistoryCounts
 from afterword.books.open_runs import OpenOfProcess
 from afterword.books.scan import Scan
 from afterword.books.sqlite import MISSING
@@ -19,6 +19,7 @@ from afterword.view import detail, health
 from afterword.view.endings import EndingQuery, ending_of, history_of
 from afterword.view.growth import Growth, merged
 from afterword.view.model import (
+    HEALTH,
     BadEnding,
     Health,
     Process,
@@ -67,6 +68,10 @@ class Look:
         """All that is wrong, the worst first."""
         return self.reasons_within(self._window)
 
+    @functools.cached_property
+    def _history(self) -> HistoryCounts:
+        return self._bookkeeper.history.counts()
+
     def lately(self, seconds: float) -> health.Recent:
         """Bad endings of the last ``seconds``, by task and ending: as the history has them, or as the books grew."""
         kept = {key: counts for key, (counts, _) in self._bookkeeper.history.recent(self.at - seconds).items()}
@@ -74,7 +79,7 @@ class Look:
 
     def reasons_within(self, window: float) -> list[Reason]:
         """The same, with lost work of the last ``window`` seconds."""
-        problem = "" if MISSING else self._bookkeeper.history.counts().problem
+        problem = "" if MISSING else self._history.problem
         return health.reasons(self._scan, self.lately(window), window, problem)
 
     @functools.cached_property
@@ -162,7 +167,7 @@ class Look:
             fold_errors=scan.fold_errors,
             scan_seconds=scan.seconds,
             started=self._began,
-            history=history_of(self._bookkeeper.history.counts(), LIMIT),
+            history=history_of(self._history, LIMIT),
             spans_waiting=scan.spans.waiting,
             spans_dropped=scan.spans.dropped,
         )
@@ -193,7 +198,8 @@ class View:
         self._scan = scan or self.bookkeeper.scan
         self._window = health.WINDOW / time_scale
         self._trace_url = trace_url
-        self._growth = Growth(self._window)
+        #: Fed by every look, and by whoever scans the same books without one.
+        self.growth = Growth(self._window)
         self._began = time.time()
         self._lock = threading.Lock()
         self._last: tuple[float, Look] | None = None
@@ -203,7 +209,7 @@ class View:
         with self._lock:
             if self._last is None or time.monotonic() - self._last[0] > _FRESH:
                 scan = self._scan()
-                grown = self._growth.note(scan)
+                grown = self.growth.note(scan)
                 self._last = time.monotonic(), Look(self.bookkeeper, scan, self._window, grown, self._began)
             return self._last[1]
 
@@ -225,8 +231,13 @@ class View:
 
 
 def _worst_first(task: Task) -> tuple[int, int, int, str, str]:
-    how_bad = -("ok", "degraded", "bad", "blind").index(task.health)
-    return how_bad, -sum(task.recent.values()), -(task.books.overdue + task.books.late), task.service, task.task
+    return (
+        -HEALTH.index(task.health),
+        -sum(task.recent.values()),
+        -(task.books.overdue + task.books.late),
+        task.service,
+        task.task,
+    )
 
 
 def _sentence(verdict: Health, reasons: list[Reason]) -> str:

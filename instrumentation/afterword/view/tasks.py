@@ -1,15 +1,11 @@
 """Books as a person is shown them: with their equation, their limits and their habit."""
 
 from collections import Counter
-from typing import Final
 
 from afterword import words
 from afterword.books.model import TaskBooks, TaskKey
 from afterword.metrics.usual import usual_of
 from afterword.view.model import Books, Health, Task
-
-#: What a bad ending that happened lately makes of a task's health, by whether it must run.
-_LOSES_WORK: Final = (words.LOST, words.DROPPED)
 
 
 def books_of(found: TaskBooks) -> Books:
